@@ -1,0 +1,7 @@
+"""`python -m alertd` is `alertd`."""
+
+import sys
+
+from alertd.cli import main
+
+sys.exit(main())

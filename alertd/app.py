@@ -1,0 +1,129 @@
+"""Root of a web process: `python -m alertd.app --socket FD`. The parent holds the listening socket."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import uvicorn
+
+from alertd import bus, lifeline, log
+from alertd.compose import Parts, compose, read_settings
+from alertd.core.stream import FRAME_MAX
+from alertd.hub import Hub
+from alertd.service import heartbeat, watching
+from alertd.service.acknowledging import acknowledge_all
+from alertd.service.group_commit import GroupCommit
+from alertd.store.engine import StoreUnavailable
+from alertd.web.app import build_app
+from alertd.web.context import Web
+from alertd.web.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+_GRACE_SECONDS: Final = 5
+_PING_SECONDS: Final = 20.0
+
+
+def main() -> int:
+    arguments = _parse()
+    log.configure("web")
+    if arguments.lifeline is not None:
+        lifeline.hold(arguments.lifeline)
+    parts = compose(read_settings(os.environ), arguments.public_url)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: None)  # uvicorn raises them again when it has stopped, to whoever was there before
+    try:
+        asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
+    finally:
+        parts.close()
+    return 0
+
+
+async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None:
+    rt = parts.rt
+    hub = Hub(rt.store, partial(watching.summarise, rt), rt.now)
+    web = Web(
+        rt=rt,
+        hub=hub,
+        channels=parts.channels,
+        limits=Limits(),
+        acknowledgements=GroupCommit(partial(acknowledge_all, rt)),
+        session_secret=parts.installation.session_secret,
+        vapid_public_key=parts.vapid.public_key,
+        vapid_key_id=parts.vapid.id,
+    )
+    server: uvicorn.Server
+
+    def watched(name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """A background task whose end ends the process: a web process that cannot hear must not look alive."""
+
+        async def run() -> None:
+            try:
+                await work()
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                logger.exception("%s broke: this process ends", name)
+                server.should_exit = True
+                raise
+
+        return run
+
+    def heard(word: str) -> None:
+        if word.startswith(bus.CHANGED):
+            hub.changed(word.removeprefix(bus.CHANGED))
+        else:
+            hub.ring()
+
+    background = (
+        watched("the hub", hub.run),
+        watched("the bell", lambda: bus.listen(parts.redis_url, parts.installation.instance.name, heard)),
+        watched("the heartbeat", lambda: _beat(parts, worker_id)),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(web, background),
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=FRAME_MAX,
+            ws_ping_interval=_PING_SECONDS,
+            ws_ping_timeout=_PING_SECONDS,
+            ws_per_message_deflate=False,
+            access_log=False,  # paths hold acknowledgement tokens
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            proxy_headers=bool(parts.settings.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in parts.settings.trusted_proxies],
+        )
+    )
+    await server.serve(sockets=[listening])
+
+
+async def _beat(parts: Parts, worker_id: str) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(heartbeat.beat, parts.rt, worker_id, "web")
+        except StoreUnavailable as error:
+            logger.warning("no heartbeat: %s", error)
+        await asyncio.sleep(heartbeat.BEAT_SECONDS)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m alertd.app", description="started by alertd serve and alertd web")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--public-url")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""Root of the command line: `alertd …`."""
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from alertd import __version__, log
+from alertd.compose import DEFAULT_PORT, Parts, compose, read_settings
+from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES
+from alertd.core.audience import Audience
+from alertd.core.errors import Fault
+from alertd.core.ids import make_id
+from alertd.core.roles import Role
+from alertd.serve import CannotStart, Roles, child_environment, run_roles, take_lock
+from alertd.service import access, directory, importing, posting
+from alertd.service.access import system_actor
+from alertd.store.engine import StoreUnavailable
+from alertd.store.migrate import NewerStore
+from channels.registry import KINDS
+from config.settings import Settings, SettingsError
+
+_SHELL: Final = "system"  # who posts from a shell, unless --person says otherwise
+_REFUSED: Final = 1
+_MISUSED: Final = 2
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status: 0 done, 1 refused, 2 misused or wrongly configured."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        environ = dict(os.environ)
+        if getattr(parsed, "data", None):
+            environ["ALERTD_DATA_DIR"] = parsed.data
+        command: Command = parsed.command
+        return command(parsed, read_settings(environ))
+    except SettingsError as error:
+        return _fail("alertd cannot start with these settings:\n" + str(error), _MISUSED)
+    except Fault as fault:
+        lines = [f"  {field}: {message}" for field, message in fault.details] or [f"  {fault.message}"]
+        return _fail("refused:\n" + "\n".join(lines), _REFUSED)
+    except (CannotStart, NewerStore, StoreUnavailable) as error:
+        return _fail(str(error), _REFUSED)
+
+
+def _fail(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    lock = take_lock(settings.data_dir / "serve.lock")
+    if lock is None:
+        raise CannotStart(f"another alertd serve runs on {settings.data_dir}: stop it, or give this one --data")
+    with lock:
+        return _run(arguments, settings, Roles(web=True, clock=True, channels=KINDS))
+
+
+def _web(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _run(arguments, settings, Roles(web=True))
+
+
+def _worker(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _run(arguments, settings, Roles(channels=tuple(arguments.channel or KINDS)))
+
+
+def _clock(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _run(arguments, settings, Roles(clock=True))
+
+
+def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int:
+    log.configure("supervisor")
+    host, port = getattr(arguments, "host", ""), getattr(arguments, "port", 0)
+    parts = compose(settings, f"http://127.0.0.1:{port}")
+    if roles.channels:
+        _release(parts, roles.channels)
+    parts.close()
+    os.environ.update(child_environment(os.environ, settings))
+
+    def ready(url: str) -> None:
+        if roles.web:
+            print(f"alertd {__version__} serves {url} (data in {settings.data_dir})", flush=True)
+
+    run_roles(roles, settings, _new_id, host, port, ready)
+    return 0
+
+
+def _release(parts: Parts, channels: Sequence[str]) -> None:
+    """What a wrong setting had held is tried again: somebody has started us, perhaps with the right one."""
+    released = posting.release_held(parts.rt, channels)
+    if released:
+        print(f"{released} held deliveries are tried again", file=sys.stderr)
+
+
+def _migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
+    compose(settings).close()
+    print("the store is at this version")
+    return 0
+
+
+def _people_import(arguments: argparse.Namespace, settings: Settings) -> int:
+    try:
+        raw = Path(arguments.file).read_bytes()
+    except OSError as error:
+        return _fail(f"cannot read {arguments.file}: {error.strerror}", _MISUSED)
+    text = importing.decode(raw)
+    with _parts(settings) as parts:
+        actor = system_actor(_SHELL)
+        # What will change is shown before it does.
+        report = importing.import_people(parts.rt, actor, text, dry_run=True)
+        if not arguments.json:
+            _print_report(report)
+        if not report.errors and not arguments.dry_run:
+            report = importing.import_people(parts.rt, actor, text, dry_run=False)
+    if arguments.json:
+        print(json.dumps(report.as_json(), ensure_ascii=False))
+    elif report.applied:
+        print("done")
+    elif report.errors:
+        print("nothing was changed: mend these rows and import again", file=sys.stderr)
+    return _REFUSED if report.errors else 0
+
+
+def _print_report(report: importing.Report) -> None:
+    for person_id in report.made:
+        print(f"+ {person_id}")
+    for person_id, fields in report.changed.items():
+        print(f"~ {person_id}: {', '.join(fields)}")
+    print(f"{len(report.made)} new, {len(report.changed)} changed, {report.unchanged} as before")
+    for row, field, message in report.errors:
+        print(f"row {row}: {field}: {message}", file=sys.stderr)
+
+
+def _token_create(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _parts(settings) as parts:
+        issued = access.create_token(parts.rt, system_actor(_SHELL), arguments.person, Role.parse(arguments.role))
+    answer = {"id": issued.id, "token": issued.secret, "person": arguments.person, "role": arguments.role}
+    print(json.dumps(answer) if arguments.json else issued.secret)
+    return 0
+
+
+def _token_revoke(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _parts(settings) as parts:
+        access.revoke_token(parts.rt, system_actor(_SHELL), arguments.id)
+    return 0
+
+
+def _link_create(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _parts(settings) as parts:
+        issued = access.create_link(parts.rt, system_actor(_SHELL), arguments.person)
+        url = f"{parts.rt.public_url}/sign-in/{issued.secret}"
+    print(json.dumps({"id": issued.id, "url": url, "person": arguments.person}) if arguments.json else url)
+    return 0
+
+
+def _password_set(arguments: argparse.Namespace, settings: Settings) -> int:
+    password = getpass.getpass("new password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    with _parts(settings) as parts:
+        access.set_password(parts.rt, system_actor(_SHELL), arguments.person, password)
+    return 0
+
+
+def _post(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.urgent and arguments.drill is None:
+        return _fail("an urgent post must say what it is: add --real or --drill", _MISUSED)
+    named = bool(arguments.group or arguments.to)
+    audience = Audience(everyone=not named, groups=tuple(arguments.group or ()), people=tuple(arguments.to or ()))
+    with _parts(settings) as parts:
+        if arguments.person == _SHELL:
+            directory.ensure_system_person(parts.rt, _SHELL)
+        draft = posting.Draft(
+            board=arguments.board,
+            title=arguments.title,
+            body=sys.stdin.read() if arguments.body == "-" else arguments.body,
+            urgent=arguments.urgent,
+            audience=audience,
+            drill=arguments.drill,
+            severity=arguments.severity,
+        )
+        posted = posting.post(parts.rt, system_actor(arguments.person), draft, arguments.key)
+    if arguments.json:
+        print(json.dumps(posted.body, ensure_ascii=False))
+    elif posted.body["alert"]:
+        alert = posted.body["alert"]
+        print(f"alert {alert['id']} to {alert['recipients']} people ({'drill' if alert['drill'] else 'REAL'})")
+    else:
+        print(f"post {posted.body['post']['id']}")
+    return 0
+
+
+def _vapid(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _parts(settings) as parts:
+        answer = {"public_key": parts.vapid.public_key}
+        if arguments.private:
+            answer["private_key"] = parts.vapid.private_key
+    print(json.dumps(answer) if arguments.json else "\n".join(f"{name}: {key}" for name, key in answer.items()))
+    return 0
+
+
+class _parts:  # noqa: N801: used as a with statement
+    """The installation for the length of one command."""
+
+    def __init__(self, settings: Settings) -> None:
+        log.configure("shell", level=logging.WARNING)
+        self._parts = compose(settings)
+
+    def __enter__(self) -> Parts:
+        return self._parts
+
+    def __exit__(self, *_error: object) -> None:
+        self._parts.close()
+
+
+def _new_id() -> str:
+    return make_id(datetime.now(UTC), os.urandom(10))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="alertd", description="An urgent post reaches every member of staff.")
+    parser.add_argument("--version", action="version", version=f"alertd {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str, within: argparse._SubParsersAction[argparse.ArgumentParser] = commands) -> argparse.ArgumentParser:
+        made = within.add_parser(name, help=text, description=text)
+        made.set_defaults(command=command)
+        made.add_argument("--data", metavar="DIR", help="the data directory (ALERTD_DATA_DIR)")
+        return made
+
+    def family(name: str, text: str) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+        return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
+
+    for name, run, text in (
+        ("serve", _serve, "run everything on this machine"),
+        ("web", _web, "run the web role alone"),
+    ):
+        made = add(name, run, text)
+        made.add_argument("--host", default="127.0.0.1")
+        made.add_argument("--port", type=int, default=DEFAULT_PORT)
+    worker = add("worker", _worker, "run the workers alone")
+    worker.add_argument("--channel", action="append", choices=KINDS, help="only this one (may be repeated)")
+    add("clock", _clock, "run the clock alone")
+    add("migrate", _migrate, "bring the store to this version")
+
+    people = family("people", "people")
+    made = add("import", _people_import, "take people in from a CSV file", people)
+    made.add_argument("file", metavar="FILE.csv")
+    made.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    made.add_argument("--json", action="store_true")
+
+    token = family("token", "bearer tokens")
+    made = add("create", _token_create, "make a token, shown once", token)
+    made.add_argument("--person", required=True, metavar="ID")
+    made.add_argument("--role", required=True, choices=[role.word for role in reversed(Role)])
+    made.add_argument("--json", action="store_true")
+    add("revoke", _token_revoke, "end a token", token).add_argument("id")
+
+    link = family("link", "one-time sign-in links")
+    made = add("create", _link_create, "make a link that signs a person in once", link)
+    made.add_argument("--person", required=True, metavar="ID")
+    made.add_argument("--json", action="store_true")
+
+    password = family("password", "passwords")
+    made = add("set", _password_set, "give a person a password, read from standard input", password)
+    made.add_argument("--person", required=True, metavar="ID")
+
+    _add_post(add("post", _post, "put a post on a board; with --urgent, alert people"))
+    made = add("vapid", _vapid, "make or show the VAPID key pair")
+    made.add_argument("--private", action="store_true", help="the private key too")
+    made.add_argument("--json", action="store_true")
+    return parser
+
+
+def _add_post(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--title", required=True)
+    made.add_argument("--body", required=True, help="the text; - reads standard input")
+    made.add_argument("--board", default="general")
+    made.add_argument("--urgent", action="store_true")
+    kind = made.add_mutually_exclusive_group()
+    kind.add_argument("--real", dest="drill", action="store_false", default=None, help="a real alert")
+    kind.add_argument("--drill", dest="drill", action="store_true", default=None, help="a drill")
+    made.add_argument("--severity", default=DEFAULT_SEVERITY, choices=SEVERITIES)
+    made.add_argument("--group", action="append", metavar="ID", help="only this group (may be repeated)")
+    made.add_argument("--to", action="append", metavar="PERSON", help="only this person (may be repeated)")
+    made.add_argument("--person", default=_SHELL, metavar="ID", help="who posts")
+    made.add_argument("--key", help="an idempotency key: the same key posts once")
+    made.add_argument("--json", action="store_true")

@@ -1,0 +1,116 @@
+"""What every root puts together in the same way: settings, store, keys, channels, bell."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from alertd.bell import RedisBell
+from alertd.service.installation import Installation, VapidPair, prepare
+from alertd.service.runtime import Runtime
+from alertd.store.engine import Store
+from channels import registry
+from channels.base import Channel, Context, SettingFaults, VapidKey
+from channels.webpush import generate_key, load_key
+from config.settings import PREFIX, Settings, SettingsError, load
+
+DEFAULT_PORT: Final = 8000
+_SOCKET_PATH_MAX: Final = 100  # a Unix socket's path may have 107 bytes on Linux, 103 on macOS
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A started installation, before it does anything."""
+
+    settings: Settings
+    installation: Installation
+    channels: Mapping[str, Channel]
+    vapid: VapidKey
+    rt: Runtime
+    bell: RedisBell
+    redis_url: str
+
+    def close(self) -> None:
+        self.bell.close()
+        self.rt.store.close()
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings, those of the channels included. Raises SettingsError."""
+    names = [setting.name for channel in registry.CHANNELS for setting in channel.settings]
+    return load(environ, names)
+
+
+def redis_socket(data_dir: Path) -> Path:
+    """Where the private Redis of this data directory listens: in it, or in a private place where paths are short."""
+    inside = data_dir / "redis.sock"
+    if len(os.fsencode(inside)) <= _SOCKET_PATH_MAX:
+        return inside
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"alertd-{os.getuid()}-{name}" / "redis.sock"
+
+
+def redis_url(settings: Settings) -> str:
+    return settings.redis_url or f"unix://{redis_socket(settings.data_dir)}"
+
+
+def compose(settings: Settings, public_url: str | None = None) -> Parts:
+    """Open the store, bring it to this version, find or make the keys, and set up the channels.
+
+    `public_url` is used where the settings name none. Raises SettingsError, NewerStore, StoreUnavailable.
+    """
+    url = settings.public_url or public_url or f"http://127.0.0.1:{DEFAULT_PORT}"
+    given = _given_vapid(settings)
+    # Faults in the channels' settings are told before anything is touched.
+    registry_context = Context(url, settings.organisation, settings.region, {})
+    _configure(settings, registry_context)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    store = Store(settings.database_url)
+    now = datetime.now(UTC)
+    installation = prepare(
+        store, now, secret_key=settings.secret_key, vapid=given, make_vapid=lambda: _pair(generate_key())
+    )
+    if store.is_sqlite and store.engine.url.database:
+        os.chmod(store.engine.url.database, 0o600)  # it holds the keys, and how to reach everybody
+    keys = [load_key(pair.private_key) for pair in installation.vapid]
+    channels = _configure(
+        settings, Context(url, settings.organisation, settings.region, {key.id: key for key in keys})
+    )
+    redis = redis_url(settings)
+    bell = RedisBell(redis, installation.instance.name)
+    rt = Runtime(
+        store=store,
+        bell=bell,
+        now=lambda: datetime.now(UTC),
+        tokens=installation.tokens,
+        public_url=url,
+        organisation=settings.organisation,
+        zone=settings.time_zone,
+        region=settings.region,
+        budgets={kind: channel.budget for kind, channel in channels.items()},
+    )
+    return Parts(settings, installation, channels, keys[0], rt, bell, redis)
+
+
+def _configure(settings: Settings, context: Context) -> dict[str, Channel]:
+    try:
+        return registry.configure(settings.channels, context)
+    except SettingFaults as error:
+        raise SettingsError([(PREFIX + name, message) for name, message in error.faults]) from error
+
+
+def _given_vapid(settings: Settings) -> VapidPair | None:
+    if settings.vapid_private_key is None:
+        return None
+    try:
+        return _pair(load_key(settings.vapid_private_key))
+    except ValueError as error:
+        raise SettingsError([(f"{PREFIX}VAPID_PRIVATE_KEY", str(error))]) from error
+
+
+def _pair(key: VapidKey) -> VapidPair:
+    return VapidPair(key.id, key.private_key)

@@ -1,0 +1,1 @@
+"""Decisions. Standard library only: no await, clock, socket, SQL or log; time is an argument."""

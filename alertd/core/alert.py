@@ -1,0 +1,93 @@
+"""What an alert is: its facts, its words for severity, and the mark that sets a drill apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+Language = Literal["ja", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("ja", "en")
+
+Severity = Literal["extreme", "severe", "moderate", "minor", "unknown"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("extreme", "severe", "moderate", "minor", "unknown")
+DEFAULT_SEVERITY: Final[Severity] = "severe"
+DEFAULT_LIFE: Final = timedelta(hours=24)
+MAX_LIFE: Final = timedelta(days=28)  # TTL a push service must accept at most: RFC 8030 section 5.2 leaves it open; 28 days is what they keep
+
+TITLE_MAX: Final = 200
+BODY_MAX: Final = 20_000
+COMMENT_MAX: Final = 2_000
+QUESTION_MAX: Final = 200
+CHOICE_LABEL_MAX: Final = 40
+CHOICES_MAX: Final = 9  # one digit answers by SMS
+
+DRILL_MARK: Final[dict[Language, str]] = {"ja": "【訓練】", "en": "[DRILL] "}
+
+AlertState = Literal["active", "cancelled", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The question an alert puts; answered by one choice."""
+
+    question: str
+    choices: tuple[Choice, ...]
+
+    def choice(self, choice_id: str) -> Choice | None:
+        return next((choice for choice in self.choices if choice.id == choice_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The facts of one revision of an alert, as every channel needs them. Times are aware UTC."""
+
+    alert_id: str
+    revision: int
+    organisation: str
+    title: str
+    body: str
+    severity: Severity
+    drill: bool
+    ask: Ask | None
+    sent_at: datetime
+    expires_at: datetime
+
+    def headline(self, language: Language) -> str:
+        """The title as people see it: one line, and a drill always says first that it is one."""
+        return headline(self.title, drill=self.drill, language=language)
+
+
+def headline(title: str, *, drill: bool, language: Language) -> str:
+    """`title` on one line, with the drill mark of `language` in front when it is a drill."""
+    line = " ".join(title.split())
+    if not drill:
+        return line
+    mark = DRILL_MARK[language]
+    return line if line.startswith(mark) else mark + line
+
+
+def default_expiry(sent_at: datetime) -> datetime:
+    return sent_at + DEFAULT_LIFE
+
+
+def ask_faults(question: str, choices: Sequence[Choice]) -> list[tuple[str, str]]:
+    """What is wrong with a question, as (field, message); empty when it can be asked."""
+    faults: list[tuple[str, str]] = []
+    if not question.strip():
+        faults.append(("ask.question", "must not be blank"))
+    if not 1 <= len(choices) <= CHOICES_MAX:
+        faults.append(("ask.choices", f"must be 1 to {CHOICES_MAX} choices"))
+    seen: set[str] = set()
+    for index, choice in enumerate(choices):
+        if choice.id in seen:
+            faults.append((f"ask.choices.{index}.id", f"{choice.id!r} stands twice"))
+        seen.add(choice.id)
+        if not choice.label.strip():
+            faults.append((f"ask.choices.{index}.label", "must not be blank"))
+    return faults

@@ -1,0 +1,48 @@
+"""Structured logs: one JSON object a line, without anything by which a person could be reached or impersonated."""
+
+import logging
+import re
+from typing import Final
+
+from pythonjsonlogger.json import JsonFormatter
+
+# The last line of defence: no message is written with these on purpose, but exceptions quote what they were given.
+_SECRETS: Final = (
+    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*"), "<address>"),
+    (re.compile(r"(?<![\w.:-])\+\d[\d -]{7,}\d"), "<phone>"),
+    (re.compile(r"(?<=/a/)[\w-]+"), "<token>"),
+    (re.compile(r"(?i)(?<=bearer[ .])[\w.~+/=-]+"), "<token>"),
+    (re.compile(r"https?://[^\s\"'<>]*/(?:wpush|fcm/send|push|wns)/[^\s\"'<>]*"), "<endpoint>"),
+    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "<credentials>"),
+)
+
+
+def redact(text: str) -> str:
+    """`text` without mail addresses, phone numbers, tokens, push endpoints and credentials in URLs."""
+    for pattern, name in _SECRETS:
+        text = pattern.sub(name, text)
+    return text
+
+
+class _Formatter(JsonFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def configure(role: str, level: int = logging.INFO) -> None:
+    """Log to standard error as `role`, everything through the root logger."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        _Formatter(
+            "{asctime}{levelname}{name}{message}",
+            style="{",
+            rename_fields={"asctime": "at", "levelname": "level", "name": "logger"},
+            static_fields={"role": role},
+            json_ensure_ascii=False,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("twilio.http_client", "aiohttp.access", "rq", "alembic", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -1,0 +1,178 @@
+"""Who is asking: bearer tokens, browser sessions, one-time links, passwords."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
+
+from alertd.core.errors import Invalid, NotFound, Unauthenticated
+from alertd.core.ids import given_id_fault
+from alertd.core.roles import Role
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import credentials, instance, people
+
+SESSION_LIFE: Final = timedelta(days=90)  # a phone that is needed at 3 a.m. must still be signed in
+LINK_LIFE: Final = timedelta(days=7)
+PASSWORD_MIN: Final = 10
+PASSWORD_MAX: Final = 200
+
+_hasher: Final = PasswordHasher()
+# Checked when the person is unknown, so that an answer takes as long as for a known one.
+_NOBODY: Final = _hasher.hash(secrets.token_hex(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential at the only moment when its secret can be read."""
+
+    id: str
+    secret: str
+    expires_at: datetime | None
+
+
+def system_actor(person_id: str, role: Role = Role.ADMIN) -> Actor:
+    """Whoever has a shell on the machine, acting as `person_id`."""
+    return Actor(person_id, person_id, "ja", role, "shell", "system")
+
+
+def create_token(rt: Runtime, actor: Actor, person_id: str, role: Role) -> Issued:
+    """A bearer token for a person, who is made if there is none. Raises Invalid."""
+    fault = given_id_fault(person_id)
+    if fault:
+        raise Invalid([("person", fault)])
+    now = rt.now()
+    with rt.store.write() as connection:
+        if people.get(connection, person_id) is None:
+            values = {"name": person_id, "role": role.word}
+            people.put(connection, person_id, values, now, people.bump_version(connection))
+            instance.record(
+                connection, at=now, actor=actor.person_id, action="person.make", object=person_id, details=values
+            )
+        return _issue(connection, rt, actor, "token", person_id, role=role)
+
+
+def create_link(rt: Runtime, actor: Actor, person_id: str, life: timedelta = LINK_LIFE) -> Issued:
+    """A link that signs a person in once. Raises NotFound, Invalid."""
+    with rt.store.write() as connection:
+        return _issue(connection, rt, actor, "link", person_id, life=life)
+
+
+def _issue(
+    connection: Connection,
+    rt: Runtime,
+    actor: Actor,
+    kind: credentials.Kind,
+    person_id: str,
+    *,
+    role: Role | None = None,
+    life: timedelta | None = None,
+) -> Issued:
+    now = rt.now()
+    issued = Issued(rt.new_id(), secrets.token_urlsafe(32), now + life if life else None)
+    person = people.get(connection, person_id)
+    if person is None:
+        raise NotFound(f"there is no person {person_id!r}")
+    if not person["active"]:
+        raise Invalid([("person", f"{person_id!r} is not active")])
+    granted = role.word if role else str(person["role"])
+    credentials.add(
+        connection,
+        id=issued.id,
+        kind=kind,
+        hash=digest(issued.secret),
+        person_id=person_id,
+        role=granted,
+        created_at=now,
+        expires_at=issued.expires_at,
+    )
+    details = {"person": person_id, "role": granted}
+    instance.record(
+        connection, at=now, actor=actor.person_id, action=f"{kind}.create", object=issued.id, details=details
+    )
+    return issued
+
+
+def revoke_token(rt: Runtime, actor: Actor, token_id: str) -> None:
+    """End a token. Raises NotFound."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        if not credentials.revoke(connection, "token", token_id, now):
+            raise NotFound(f"there is no token {token_id!r}")
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="token.revoke", object=token_id, details={}
+        )
+
+
+def authenticate(rt: Runtime, kind: credentials.Kind, secret: str) -> Actor:
+    """Who holds this token or session. Raises Unauthenticated."""
+    with rt.store.read() as connection:
+        row = credentials.find(connection, kind, digest(secret), rt.now())
+    if row is None:
+        raise Unauthenticated(f"this {kind} is unknown, was revoked or has expired")
+    # A token keeps the role it was made with; a session has whatever its person has now.
+    role = Role.parse(row["person_role"] if kind == "session" else row["role"])
+    return Actor(row["person_id"], row["name"], row["language"], role, row["id"], kind)
+
+
+def read_link(rt: Runtime, secret: str) -> str:
+    """The name of whom a one-time link signs in, without spending it. Raises Unauthenticated."""
+    with rt.store.read() as connection:
+        row = credentials.find(connection, "link", digest(secret), rt.now())
+    if row is None:
+        raise Unauthenticated("this link was used before or is too old: ask for a new one")
+    return str(row["name"])
+
+
+def open_session_by_link(rt: Runtime, secret: str) -> Issued:
+    """Spend a one-time link for a session. Raises Unauthenticated."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        row = credentials.find(connection, "link", digest(secret), now)
+        if row is None or not credentials.use_once(connection, row["id"], now):
+            raise Unauthenticated("this link was used before or is too old: ask for a new one")
+        actor = system_actor(row["person_id"])
+        return _issue(connection, rt, actor, "session", row["person_id"], life=SESSION_LIFE)
+
+
+def open_session_by_password(rt: Runtime, person_id: str, password: str) -> Issued:
+    """A session for the right password. Raises Unauthenticated, which does not tell what was wrong."""
+    with rt.store.read() as connection:
+        person = people.get(connection, person_id)
+    kept = person["password_hash"] if person and person["active"] else None
+    try:
+        _hasher.verify(kept or _NOBODY, password[:PASSWORD_MAX])
+    except (VerificationError, InvalidHashError):
+        kept = None
+    if kept is None:
+        raise Unauthenticated("the name or the password is not right")
+    with rt.store.write() as connection:
+        return _issue(connection, rt, system_actor(person_id), "session", person_id, life=SESSION_LIFE)
+
+
+def close_session(rt: Runtime, actor: Actor) -> None:
+    """Sign out."""
+    with rt.store.write() as connection:
+        credentials.revoke(connection, "session", actor.credential_id, rt.now())
+
+
+def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> None:
+    """Give a person a password. Raises Invalid, NotFound."""
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise Invalid([("password", f"must be {PASSWORD_MIN} to {PASSWORD_MAX} characters")])
+    now = rt.now()
+    hashed = _hasher.hash(password)
+    with rt.store.write() as connection:
+        if not people.set_password(connection, person_id, hashed):
+            raise NotFound(f"there is no person {person_id!r}")
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={}
+        )
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,214 @@
+"""Acknowledgements: of one person to one alert, by whatever way, durable before they are confirmed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from alertd.core.acknowledgement import Candidate, Way, read_reply, read_token, reply_code
+from alertd.core.alert import COMMENT_MAX, Language, headline
+from alertd.core.errors import Forbidden, Invalid, NotFound
+from alertd.core.roles import Role
+from alertd.service import views
+from alertd.service.posting import has_control
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import acknowledgements, alerts, instance, people
+from alertd.store.acknowledgements import Answer
+from alertd.store.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledging:
+    """A wish to acknowledge: for `person` of `alert`, or for recipient number `recipient`; given by `by`."""
+
+    way: Way
+    alert: str | None = None
+    person: str | None = None
+    recipient: int | None = None
+    by: str | None = None  # None: the person themselves
+    answer: str | None = None
+    comment: str | None = None
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What is kept: JSON for the outside, and whether it was the person's first answer."""
+
+    body: Mapping[str, Any]
+    first: bool
+
+
+def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknowledged | Exception]:
+    """Keep a group of answers in one commit: for each what was kept, or the Fault why it was not."""
+    now = rt.now()
+    results: list[Acknowledged | Exception] = []
+    changed: set[str] = set()
+    with rt.store.write() as connection:
+        loaded: dict[str, Row | None] = {}
+        for wish in wishes:
+            try:
+                result = _keep(connection, wish, loaded, now)
+                changed.add(result.body["alert"])
+                results.append(result)
+            except (NotFound, Invalid, Forbidden) as fault:
+                results.append(fault)
+    for alert_id in changed:
+        rt.bell.changed(alert_id)
+    return results
+
+
+def _keep(connection: Connection, wish: Acknowledging, loaded: dict[str, Row | None], now: datetime) -> Acknowledged:
+    recipient_id, alert_id, person_id = _recipient(connection, wish)
+    if alert_id not in loaded:
+        loaded[alert_id] = alerts.get(connection, alert_id)
+    alert = loaded[alert_id]
+    if alert is None:
+        raise NotFound(f"there is no alert {alert_id!r}")
+    _check(wish, alert)
+    answer = Answer(
+        recipient_id=recipient_id,
+        alert_id=alert_id,
+        person_id=person_id,
+        revision=alert["revision"],
+        answer=wish.answer,
+        comment=wish.comment,
+        way=wish.way.word,
+        by=wish.by or person_id,
+        late=alert["state"] != "active" or alert["expires_at"] <= now,
+        answered_at=wish.answered_at or now,
+        received_at=now,
+    )
+    first = acknowledgements.keep(connection, answer)
+    if wish.by is not None:
+        details = {"person": person_id, "answer": wish.answer}
+        instance.record(
+            connection, at=now, actor=wish.by, action="acknowledge.proxy", object=alert_id, details=details
+        )
+    kept = acknowledgements.of(connection, recipient_id)
+    assert kept is not None
+    return Acknowledged(acknowledgement_view(kept), first)
+
+
+def _recipient(connection: Connection, wish: Acknowledging) -> tuple[int, str, str]:
+    if wish.recipient is not None:
+        row = alerts.recipient(connection, wish.recipient)
+        if row is None:
+            raise NotFound("this link belongs to no alert")
+        return wish.recipient, row["alert_id"], row["person_id"]
+    assert wish.alert is not None and wish.person is not None
+    number = alerts.recipient_of(connection, wish.alert, wish.person)
+    if number is not None:
+        return number, wish.alert, wish.person
+    if wish.by is not None and alerts.get(connection, wish.alert) is not None:
+        raise Invalid([("person", f"{wish.person!r} is not a recipient of this alert")])
+    raise NotFound(f"there is no alert {wish.alert!r} for {wish.person!r}")
+
+
+def _check(wish: Acknowledging, alert: Row) -> None:
+    ask = views.ask_from_json(alert["ask"])
+    faults = []
+    if wish.answer is not None and ask is None:
+        faults.append(("answer", "this alert asks no question: leave the answer out"))
+    elif wish.answer is not None and ask is not None and ask.choice(wish.answer) is None:
+        faults.append(("answer", f"must be one of {', '.join(choice.id for choice in ask.choices)}"))
+    if wish.comment is not None and len(wish.comment) > COMMENT_MAX:
+        faults.append(("comment", f"must be at most {COMMENT_MAX} characters"))
+    if wish.comment is not None and has_control(wish.comment):
+        faults.append(("comment", "must not hold control characters"))
+    if faults:
+        raise Invalid(faults)
+
+
+def acknowledgement_view(row: Row) -> dict[str, Any]:
+    """An acknowledgement with its last answer at the top and its first beside it."""
+
+    def answer(which: str) -> dict[str, Any]:
+        by = row[f"{which}_by"]
+        return {
+            "answer": row[f"{which}_answer"],
+            "comment": row[f"{which}_comment"],
+            "way": row[f"{which}_way"],
+            "by": by if by != row["person_id"] else None,
+            "revision": row[f"{which}_revision"],
+            "late": row[f"{which}_late"],
+            "answered_at": views.moment(row[f"{which}_answered_at"]),
+            "received_at": views.moment(row[f"{which}_received_at"]),
+        }
+
+    return {"alert": row["alert_id"], "person": row["person_id"], **answer("last"), "first": answer("first")}
+
+
+def wish_of(actor: Actor, alert_id: str, way: Way, *, person: str | None = None, **given: Any) -> Acknowledging:
+    """What `actor` asks for; for somebody else only as a manager. Raises Forbidden."""
+    if person is None or person == actor.person_id:
+        return Acknowledging(way, alert_id, actor.person_id, **given)
+    if not actor.may(Role.MANAGER):
+        raise Forbidden("only a manager can answer for somebody else")
+    return Acknowledging(Way.PROXY, alert_id, person, by=actor.person_id, **given)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What stands behind an acknowledgement link: its alert, whom it is for, and what they answered."""
+
+    recipient: int
+    way: Way
+    person_id: str
+    name: str
+    language: str
+    alert: Row
+    acknowledgement: Mapping[str, Any] | None
+
+
+def open_letter(rt: Runtime, token: str) -> Letter:
+    """The alert behind a link. Changes nothing. Raises NotFound for a token that we did not make."""
+    read = read_token(token, rt.tokens)
+    if read is None:
+        raise NotFound("this link is not complete or not ours")
+    number, way = read
+    with rt.store.read() as connection:
+        recipient = alerts.recipient(connection, number)
+        alert = alerts.get(connection, recipient["alert_id"]) if recipient else None
+        person = people.get(connection, recipient["person_id"]) if recipient else None
+        kept = acknowledgements.of(connection, number)
+    if recipient is None or alert is None or person is None:
+        raise NotFound("this link belongs to no alert")
+    answer = acknowledgement_view(kept) if kept else None
+    return Letter(number, way, person["id"], person["name"], person["language"], alert, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A texted reply, read: the wish it is, or what to write back. `language` is the sender's."""
+
+    wish: Acknowledging | None
+    problem: str | None
+    language: str
+    candidates: Sequence[Candidate]
+
+
+def understand_reply(rt: Runtime, channel: str, address_hash: str, text: str) -> Understood:
+    """What a text from that address means. It never guesses: where two things are possible, it asks back."""
+    with rt.store.read() as connection:
+        senders = people.people_with_address(connection, channel, address_hash)
+        open_alerts = alerts.active_for(connection, senders, rt.now())
+        names = people.get_many(connection, senders)
+    language: Language = next((row["language"] for row in names.values()), "ja")
+    candidates = [
+        Candidate(
+            recipient=row["recipient_id"],
+            person=names[row["person_id"]]["name"],
+            title=headline(row["title"], drill=row["drill"], language=language),
+            ask=views.ask_from_json(row["ask"]),
+            code=reply_code(row["recipient_id"], rt.tokens),
+        )
+        for row in open_alerts
+    ]
+    reply = read_reply(text, candidates)
+    if reply.problem is not None or reply.candidate is None:
+        return Understood(None, reply.problem, language, candidates)
+    wish = Acknowledging(Way.SMS_REPLY, recipient=reply.candidate.recipient, answer=reply.answer)
+    return Understood(wish, None, language, [reply.candidate])

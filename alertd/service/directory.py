@@ -1,0 +1,268 @@
+"""People, groups and boards: who there is, how they hang together, and how each can be reached."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from alertd.core.alert import LANGUAGES
+from alertd.core.audience import closes_loop
+from alertd.core.errors import Forbidden, Invalid, NotFound
+from alertd.core.ids import given_id_fault
+from alertd.core.roles import Role
+from alertd.service.contact import normalise_email, normalise_phone
+from alertd.service.posting import has_control
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import instance, people, posts
+from alertd.store.rows import Row
+
+NAME_MAX: Final = 200
+
+# Which of a person's own fields is the address of which channel, under which name.
+PERSONAL: Final = {"sms": "phone", "email": "email"}
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDraft:
+    """A person as somebody wrote them down."""
+
+    id: str
+    name: str
+    email: str | None = None
+    phone: str | None = None
+    language: str = "ja"
+    groups: tuple[str, ...] = ()
+    active: bool = True
+    role: str | None = None  # None: leave it as it is
+
+
+def person_view(row: Row, groups: Sequence[str]) -> dict[str, Any]:
+    names = ("id", "name", "email", "phone", "language", "active", "role")
+    return {**{name: row[name] for name in names}, "groups": list(groups)}
+
+
+def list_people(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """People by id, those after `after`."""
+    with rt.store.read() as connection:
+        rows = people.page(connection, after=after, limit=limit)
+        groups = people.memberships(connection, [row["id"] for row in rows])
+    return [person_view(row, groups[row["id"]]) for row in rows]
+
+
+def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str, Any], bool]:
+    """Make or replace a person; the person, and whether they were made. Raises Invalid, Forbidden."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        values, faults = check_person(rt, draft, set(people.parents(connection)))
+        if faults:
+            raise Invalid(faults)
+        before = people.get(connection, draft.id)
+        _guard_role(actor, draft, before)
+        made = keep_person(connection, rt, draft.id, values, draft.groups, people.bump_version(connection))
+        instance.record(
+            connection,
+            at=now,
+            actor=actor.person_id,
+            action="person.make" if made else "person.change",
+            object=draft.id,
+            details={"groups": list(draft.groups), "active": draft.active},
+        )
+        row = people.get(connection, draft.id)
+        assert row is not None
+        groups = people.memberships(connection, [draft.id])[draft.id]
+    return person_view(row, groups), made
+
+
+def _guard_role(actor: Actor, draft: PersonDraft, before: Row | None) -> None:
+    """Nobody makes somebody mightier than themselves, nor changes who stands above them."""
+    if draft.role is not None and draft.role != (before["role"] if before else "staff") and not actor.may(Role.ADMIN):
+        raise Forbidden("only an admin can change a person's role")
+    if before is not None and Role.parse(before["role"]) > actor.role:
+        raise Forbidden(f"{draft.id!r} has a higher role than you")
+
+
+def check_person(
+    rt: Runtime, draft: PersonDraft, known_groups: set[str]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """A draft's columns, normalised, and everything that is wrong with it."""
+    faults: list[tuple[str, str]] = []
+    values: dict[str, Any] = {"name": draft.name.strip(), "language": draft.language, "active": draft.active}
+    id_fault = given_id_fault(draft.id)
+    if id_fault:
+        faults.append(("id", id_fault))
+    faults += name_faults(draft.name)
+    for field, raw in (("email", draft.email), ("phone", draft.phone)):
+        values[field] = None
+        if raw is None or not raw.strip():
+            continue
+        try:
+            values[field] = normalise_email(raw) if field == "email" else normalise_phone(raw, rt.region)
+        except ValueError as error:
+            faults.append((field, str(error)))
+    if draft.language not in LANGUAGES:
+        faults.append(("language", f"must be one of {', '.join(LANGUAGES)}"))
+    if draft.role is not None:
+        try:
+            values["role"] = Role.parse(draft.role).word
+        except ValueError as error:
+            faults.append(("role", str(error)))
+    faults += [("groups", f"there is no group {group!r}") for group in draft.groups if group not in known_groups]
+    return values, faults
+
+
+def name_faults(name: str) -> list[tuple[str, str]]:
+    if not name.strip():
+        return [("name", "must not be blank")]
+    if len(name) > NAME_MAX:
+        return [("name", f"must be at most {NAME_MAX} characters")]
+    return [("name", "must not hold control characters")] if has_control(name) or "\n" in name else []
+
+
+def keep_person(
+    connection: Connection, rt: Runtime, person_id: str, values: Mapping[str, Any], groups: Sequence[str], version: int
+) -> bool:
+    """Write a checked person, their groups, and the subscriptions that follow from phone and mail."""
+    now = rt.now()
+    made = people.put(connection, person_id, values, now, version)
+    people.set_memberships(connection, person_id, groups)
+    mine = people.subscriptions_of(connection, [person_id])
+    for channel, field in PERSONAL.items():
+        address = {field: values[field]} if values[field] else None
+        _follow(connection, rt, person_id, channel, address, [row for row in mine if row["channel"] == channel], now)
+    return made
+
+
+def _follow(
+    connection: Connection,
+    rt: Runtime,
+    person_id: str,
+    channel: str,
+    address: Mapping[str, str] | None,
+    existing: Sequence[Row],
+    now: datetime,
+) -> None:
+    """Let a person's subscription to `channel` be exactly the one to `address`."""
+    wanted = address_hash(address) if address else None
+    for row in existing:
+        if row["address_hash"] != wanted and row["retired_at"] is None:
+            people.retire_subscription(connection, row["id"], REPLACED, now)
+    same = next((row for row in existing if row["address_hash"] == wanted), None)
+    # What a provider called dead stays so until another address is given; what was only replaced comes back.
+    dead = same is not None and same["retired_at"] is not None and same["retired_reason"] != REPLACED
+    if address is None or dead or (same is not None and same["retired_at"] is None):
+        return
+    people.add_subscription(connection, subscription_values(rt, person_id, channel, address, None, now))
+
+
+REPLACED: Final = "replaced by another address"
+
+
+def subscription_values(
+    rt: Runtime, person_id: str, channel: str, address: Mapping[str, str], label: str | None, now: datetime
+) -> dict[str, Any]:
+    """A subscription's row, verified as of `now`."""
+    return {
+        "id": rt.new_id(),
+        "person_id": person_id,
+        "channel": channel,
+        "address": dict(address),
+        "address_hash": address_hash(address),
+        "label": label,
+        "created_at": now,
+        "verified_at": now,
+    }
+
+
+def address_hash(address: Mapping[str, str]) -> str:
+    """The same for the same address: a push subscription is its endpoint, whatever its keys are."""
+    identity = {"endpoint": address["endpoint"]} if "endpoint" in address else dict(address)
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def list_groups(rt: Runtime) -> list[dict[str, Any]]:
+    """Every group with its parent, its supervisors and how many people are directly in it."""
+    with rt.store.read() as connection:
+        rows = people.list_groups(connection)
+        supervisors = people.supervisors(connection)
+        members = people.members(connection)
+    return [
+        {
+            "id": row["id"],
+            "name": row["name"],
+            "parent": row["parent_id"],
+            "supervisors": supervisors.get(row["id"], []),
+            "members": len(members.get(row["id"], ())),
+        }
+        for row in rows
+    ]
+
+
+def put_group(
+    rt: Runtime, actor: Actor, group_id: str, name: str, parent: str | None, supervisors: Sequence[str]
+) -> tuple[dict[str, Any], bool]:
+    """Make or replace a group; the group, and whether it was made. Raises Invalid."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        faults = name_faults(name)
+        id_fault = given_id_fault(group_id)
+        if id_fault:
+            faults.append(("id", id_fault))
+        parents = people.parents(connection)
+        if parent is not None and parent not in parents and parent != group_id:
+            faults.append(("parent", f"there is no group {parent!r}"))
+        elif closes_loop(group_id, parent, parents):
+            faults.append(("parent", f"{parent!r} is {group_id!r} itself or below it"))
+        known = people.get_many(connection, supervisors)
+        faults += [("supervisors", f"there is no person {person!r}") for person in supervisors if person not in known]
+        if faults:
+            raise Invalid(faults)
+        made = people.put_group(connection, group_id, {"name": name.strip(), "parent_id": parent}, now)
+        people.set_supervisors(connection, group_id, supervisors)
+        people.bump_version(connection)
+        details = {"parent": parent, "supervisors": list(supervisors)}
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details
+        )
+    return {"id": group_id, "name": name.strip(), "parent": parent, "supervisors": sorted(set(supervisors))}, made
+
+
+def list_boards(rt: Runtime) -> list[dict[str, Any]]:
+    with rt.store.read() as connection:
+        return [{"id": row["id"], "name": row["name"]} for row in posts.list_boards(connection)]
+
+
+def put_board(rt: Runtime, actor: Actor, board_id: str, name: str) -> tuple[dict[str, Any], bool]:
+    """Make or rename a board; the board, and whether it was made. Raises Invalid."""
+    now = rt.now()
+    faults = name_faults(name)
+    id_fault = given_id_fault(board_id)
+    if id_fault:
+        faults.append(("id", id_fault))
+    if faults:
+        raise Invalid(faults)
+    with rt.store.write() as connection:
+        made = posts.put_board(connection, board_id, name.strip(), now)
+        instance.record(connection, at=now, actor=actor.person_id, action="board.put", object=board_id, details={})
+    return {"id": board_id, "name": name.strip()}, made
+
+
+def read_person(rt: Runtime, person_id: str) -> dict[str, Any]:
+    """One person. Raises NotFound."""
+    with rt.store.read() as connection:
+        row = people.get(connection, person_id)
+        groups = people.memberships(connection, [person_id])[person_id]
+    if row is None:
+        raise NotFound(f"there is no person {person_id!r}")
+    return person_view(row, groups)
+
+
+def ensure_system_person(rt: Runtime, person_id: str) -> None:
+    """Somebody who can be named as an author but is in nobody's audience: not active."""
+    with rt.store.write() as connection:
+        if people.get(connection, person_id) is None:
+            values = {"name": person_id, "active": False}
+            people.put(connection, person_id, values, rt.now(), people.bump_version(connection))

@@ -1,0 +1,154 @@
+"""Importing people from a CSV file: read whole, shown as a difference, applied whole or not at all."""
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from alertd.core.errors import Forbidden, Invalid
+from alertd.core.roles import Role
+from alertd.service.directory import PersonDraft, check_person, keep_person
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import instance, people
+from alertd.store.rows import Row
+
+COLUMNS: Final = ("id", "name", "email", "phone", "language", "groups", "active")
+_REQUIRED: Final = ("id", "name")
+_YES: Final = frozenset({"", "1", "true", "yes", "y", "on", "はい", "有効", "○"})
+_NO: Final = frozenset({"0", "false", "no", "n", "off", "いいえ", "無効", "×"})
+ROWS_MAX: Final = 200_000
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import does, or would do. Rows count from 1, which is the header."""
+
+    made: list[str] = field(default_factory=list)
+    changed: dict[str, list[str]] = field(default_factory=dict)  # person id → the names of the fields that change
+    unchanged: int = 0
+    errors: list[tuple[int, str, str]] = field(default_factory=list)  # (row, field, message)
+    applied: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "applied": self.applied,
+            "made": self.made,
+            "changed": [{"id": person_id, "fields": fields} for person_id, fields in self.changed.items()],
+            "unchanged": self.unchanged,
+            "errors": [{"row": row, "field": name, "message": message} for row, name, message in self.errors],
+        }
+
+
+def decode(raw: bytes) -> str:
+    """CSV bytes as text: UTF-8 with or without BOM, else cp932 as Excel writes it in Japan. Raises Invalid."""
+    for encoding in ("utf-8-sig", "cp932"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise Invalid([("file", "is neither UTF-8 nor cp932 (Shift_JIS): save it as CSV in one of these")])
+
+
+def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Report:
+    """Take people in from CSV. With any error, or in a dry run, nothing is changed. People who are not in the file
+    stay as they are. Raises Invalid when the file as a whole cannot be read.
+    """
+    report = Report()
+    drafts = _read(text, report)
+    with rt.store.write() as connection:
+        known_groups = set(people.parents(connection))
+        before = people.get_many(connection, [draft.id for _, draft in drafts])
+        groups_before = people.memberships(connection, list(before))
+        checked: list[tuple[PersonDraft, dict[str, Any]]] = []
+        for row, draft in drafts:
+            values, faults = check_person(rt, draft, known_groups)
+            report.errors += [(row, name, message) for name, message in faults]
+            _compare(report, draft, values, before.get(draft.id), groups_before.get(draft.id, []))
+            if draft.id in before and Role.parse(before[draft.id]["role"]) > actor.role:
+                raise Forbidden(f"row {row}: {draft.id!r} has a higher role than you")
+            checked.append((draft, values))
+        if dry_run or report.errors:
+            report.errors.sort()
+            return report
+        version = people.bump_version(connection)
+        for draft, values in checked:
+            if draft.id not in before or draft.id in report.changed:
+                keep_person(connection, rt, draft.id, values, draft.groups, version)
+        counts = {"made": len(report.made), "changed": len(report.changed), "unchanged": report.unchanged}
+        instance.record(
+            connection, at=rt.now(), actor=actor.person_id, action="people.import", object="people", details=counts
+        )
+    report.applied = True
+    return report
+
+
+def _read(text: str, report: Report) -> list[tuple[int, PersonDraft]]:
+    if "\0" in text:
+        raise Invalid([("file", "holds NUL characters: it is not a CSV file")])
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise Invalid([("file", f"is not CSV: {error}")]) from error
+    header = _header(rows[0] if rows else [])
+    if len(rows) > ROWS_MAX:
+        raise Invalid([("file", f"has more than {ROWS_MAX} rows")])
+    drafts: list[tuple[int, PersonDraft]] = []
+    first_row: dict[str, int] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            report.errors.append((number, "row", f"has {len(row)} cells where the header has {len(header)}"))
+            continue
+        draft = _draft(number, dict(zip(header, (cell.strip() for cell in row), strict=True)), report)
+        if draft.id in first_row:
+            report.errors.append((number, "id", f"{draft.id!r} stands in row {first_row[draft.id]} already"))
+        first_row.setdefault(draft.id, number)
+        drafts.append((number, draft))
+    if not drafts and not report.errors:
+        raise Invalid([("file", "has no rows below its header")])
+    return drafts
+
+
+def _header(cells: Sequence[str]) -> list[str]:
+    header = [cell.strip().lower() for cell in cells]
+    faults = [("header", f"unknown column {name!r}; there are {', '.join(COLUMNS)}") for name in header
+              if name not in COLUMNS]
+    faults += [("header", f"column {name!r} is missing") for name in _REQUIRED if name not in header]
+    faults += [("header", f"column {name!r} stands twice") for name in COLUMNS if header.count(name) > 1]
+    if faults:
+        raise Invalid(faults)
+    return header
+
+
+def _draft(number: int, cells: dict[str, str], report: Report) -> PersonDraft:
+    flag = unicodedata.normalize("NFKC", cells.get("active", "")).lower()
+    if flag not in _YES and flag not in _NO:
+        report.errors.append((number, "active", f"{cells['active']!r} is neither true nor false"))
+    return PersonDraft(
+        id=cells["id"],
+        name=cells["name"],
+        email=cells.get("email") or None,
+        phone=cells.get("phone") or None,
+        language=cells.get("language", "").lower() or "ja",
+        groups=tuple(group for group in re.split(r"[;|、\s]+", cells.get("groups", "")) if group),
+        active=flag not in _NO,
+    )
+
+
+def _compare(
+    report: Report, draft: PersonDraft, values: dict[str, Any], before: Row | None, groups_before: Sequence[str]
+) -> None:
+    if before is None:
+        report.made.append(draft.id)
+        return
+    fields = [name for name in ("name", "email", "phone", "language", "active") if values[name] != before[name]]
+    if sorted(set(draft.groups)) != sorted(groups_before):
+        fields.append("groups")
+    if fields:
+        report.changed[draft.id] = fields
+    else:
+        report.unchanged += 1

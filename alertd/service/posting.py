@@ -1,0 +1,391 @@
+"""Posting on a board, and issuing the alert when the post is urgent: one transaction, then the bell."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection
+
+from alertd.core.alert import (
+    BODY_MAX,
+    CHOICE_LABEL_MAX,
+    DEFAULT_SEVERITY,
+    MAX_LIFE,
+    QUESTION_MAX,
+    SEVERITIES,
+    TITLE_MAX,
+    Ask,
+    Content,
+    Severity,
+    ask_faults,
+    default_expiry,
+)
+from alertd.core.audience import Audience, with_ancestors
+from alertd.core.delivery import State
+from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.core.escalation import DEFAULT_PLAN, Plan, default_plan, plan_faults
+from alertd.core.message import Rendered
+from alertd.core.roles import Role
+from alertd.service import views
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import alerts, deliveries, instance, people, posts
+from alertd.store.rows import Row
+
+KEY_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A post as it was written. `drill` None: it was not said."""
+
+    board: str
+    title: str
+    body: str
+    urgent: bool
+    audience: Audience
+    drill: bool | None = None
+    severity: str = DEFAULT_SEVERITY
+    ask: Ask | None = None
+    plan: str | Plan = DEFAULT_PLAN
+    expires_at: datetime | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same draft, whatever the order or spacing it was sent in."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The answer to a post: as JSON, and whether it is the repeated answer to an earlier request."""
+
+    body: Mapping[str, Any]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom a draft would reach, before it is sent. `ways` counts people, `segments` SMS parts in all."""
+
+    recipients: int
+    ways: Mapping[str, int]
+    without: Sequence[Row]
+    segments_each: Mapping[str, int]
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One subscription that an alert goes to."""
+
+    person_id: str
+    language: str
+    subscription_id: str
+    channel: str
+    alone: bool  # its person has no other way
+
+
+def check(rt: Runtime, draft: Draft) -> Reach:
+    """What posting this urgent draft would do, without doing it. Raises Invalid with every fault at once."""
+    now = rt.now()
+    with rt.store.read() as connection:
+        recipients = _validate(connection, rt, draft, now)
+        targets = _targets(connection, _plan(rt, draft), recipients)
+    content = content_of(rt, {**_alert_values(rt, draft, "", now), "revision": 1})
+    each = {language: views.segments(rt, content, language) for language in {row["language"] for row in recipients}}
+    reached = {target.person_id for target in targets}
+    return Reach(
+        recipients=len(recipients),
+        ways={
+            channel: len({target.person_id for target in targets if target.channel == channel})
+            for channel in rt.channels
+        },
+        without=[row for row in recipients if row["id"] not in reached],
+        segments_each=each,
+        segments=sum(each[target.language] for target in targets if target.channel == "sms"),
+    )
+
+
+def preview(rt: Runtime, draft: Draft, language: str, channel: str) -> Rendered:
+    """What this draft's alert would say on `channel`, not yet personal."""
+    content = content_of(rt, {**_alert_values(rt, draft, "", rt.now()), "revision": 1})
+    return views.rendered(rt, content, language, channel)
+
+
+def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Posted:
+    """Put a draft on its board and, when it is urgent, issue its alert. Returns after the commit.
+
+    `key` is the caller's Idempotency-Key: the same draft under it again answers the first result and does nothing;
+    another draft raises Conflict. Raises Invalid with every fault at once.
+    """
+    now = rt.now()
+    channels: set[str] = set()
+    with rt.store.write() as connection:
+        if key is not None:
+            earlier = _claim_key(connection, actor, key, draft, now)
+            if earlier is not None:
+                return Posted(earlier, repeated=True)
+        recipients = _validate(connection, rt, draft, now)
+        post_id, alert_id = rt.new_id(), rt.new_id()
+        posts.add(connection, _post_values(draft, post_id, actor, now), draft.audience.groups, draft.audience.people)
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="post", object=post_id, details={"urgent": draft.urgent}
+        )
+        row = posts.get(connection, post_id, reader=None, reader_groups=())
+        assert row is not None
+        alert: Row | None = None
+        body: dict[str, Any] = {"post": views.post(row), "alert": None}
+        if draft.urgent:
+            values = {**_alert_values(rt, draft, actor.person_id, now), "id": alert_id, "post_id": post_id}
+            alert, channels = issue(connection, rt, values, _plan(rt, draft), recipients)
+            body = {"post": {**views.post(row), "alert": alert_id}, "alert": views.alert(alert)}
+        if key is not None:
+            posts.keep_response(connection, actor.person_id, key, body)
+        if alert is not None:
+            alerts.append_event(connection, alert_id, views.facts(alert), now)
+    if alert is not None:
+        rt.bell.events()
+        rt.bell.work(channels)
+    return Posted(body, repeated=False)
+
+
+def issue(
+    connection: Connection, rt: Runtime, values: Mapping[str, Any], plan: Plan, recipients: Sequence[Row]
+) -> tuple[Row, set[str]]:
+    """Write an alert, its recipients and its deliveries; the alert's row and the channels that have work now."""
+    now = values["sent_at"]
+    row = {
+        **values,
+        "state": "active",
+        "revision": 1,
+        "urgency": "immediate",
+        "certainty": "observed",
+        "plan": plan.as_json(),
+        "people_version": people.version(connection),
+        "recipients": len(recipients),
+        "closed_at": None,
+    }
+    alerts.add(connection, row)
+    numbers = alerts.add_recipients(connection, row["id"], [recipient["id"] for recipient in recipients])
+    targets = _targets(connection, plan, recipients)
+    deliveries.add(
+        connection,
+        [
+            {
+                "alert_id": row["id"],
+                "revision": 1,
+                "step": 0,
+                "repeat": 0,
+                "subscription_id": target.subscription_id,
+                "recipient_id": numbers[target.person_id],
+                "channel": target.channel,
+                "state": State.PENDING,
+                "attempt": 0,
+                "tries": 0,
+                "rank": 0 if target.alone else 1,
+                "due_at": now,
+                "queued_at": now,
+            }
+            for target in targets
+        ],
+    )
+    instance.record(
+        connection,
+        at=now,
+        actor=row["issued_by"],
+        action="alert.issue",
+        object=row["id"],
+        details={"drill": row["drill"], "recipients": len(recipients), "deliveries": len(targets)},
+    )
+    return row, {target.channel for target in targets}
+
+
+def content_of(rt: Runtime, row: Mapping[str, Any]) -> Content:
+    """An alert's row as the facts that messages are rendered from."""
+    return Content(
+        alert_id=row["id"],
+        revision=row["revision"],
+        organisation=rt.organisation,
+        title=row["title"],
+        body=row["body"],
+        severity=row["severity"],
+        drill=row["drill"],
+        ask=views.ask_from_json(row["ask"]),
+        sent_at=row["sent_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def read_board(rt: Runtime, actor: Actor, *, before: str | None, limit: int) -> list[dict[str, Any]]:
+    """Posts that `actor` may read, newest first."""
+    with rt.store.read() as connection:
+        rows = posts.page(connection, before=before, limit=limit, **_reader(connection, actor))
+    return [views.post(row) for row in rows]
+
+
+def read_post(rt: Runtime, actor: Actor, post_id: str) -> dict[str, Any]:
+    """One post. Raises NotFound, also for a post that is not for `actor`."""
+    with rt.store.read() as connection:
+        row = posts.get(connection, post_id, **_reader(connection, actor))
+    if row is None:
+        raise NotFound(f"there is no post {post_id!r}")
+    return views.post(row)
+
+
+def _reader(connection: Connection, actor: Actor) -> dict[str, Any]:
+    if actor.may(Role.VIEWER):
+        return {"reader": None, "reader_groups": ()}
+    direct = people.memberships(connection, [actor.person_id])[actor.person_id]
+    return {"reader": actor.person_id, "reader_groups": with_ancestors(direct, people.parents(connection))}
+
+
+def _claim_key(
+    connection: Connection, actor: Actor, key: str, draft: Draft, now: datetime
+) -> Mapping[str, Any] | None:
+    if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
+        raise Invalid([("Idempotency-Key", f"must be 1 to {KEY_MAX} printable characters")])
+    earlier = posts.claim_key(connection, actor.person_id, key, draft.fingerprint, now)
+    if earlier is None:
+        return None
+    if earlier["request_hash"] != draft.fingerprint:
+        raise Conflict("this Idempotency-Key was used for another post: use a new key for a new post")
+    return cast("Mapping[str, Any]", earlier["response"])
+
+
+def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) -> list[Row]:
+    """The draft's recipients. Raises Invalid with everything that is wrong with it."""
+    faults = _text_faults(draft)
+    if not posts.has_board(connection, draft.board):
+        faults.append(("board", f"there is no board {draft.board!r}"))
+    if draft.severity not in SEVERITIES:
+        faults.append(("severity", f"must be one of {', '.join(SEVERITIES)}"))
+    if draft.urgent:
+        faults += _urgent_faults(rt, draft, now)
+    recipients, audience_faults = _audience(connection, draft)
+    faults += audience_faults
+    if faults:
+        raise Invalid(faults)
+    return recipients
+
+
+def _text_faults(draft: Draft) -> list[tuple[str, str]]:
+    faults = []
+    if not draft.title.strip():
+        faults.append(("title", "must not be blank"))
+    if len(draft.title) > TITLE_MAX:
+        faults.append(("title", f"must be at most {TITLE_MAX} characters"))
+    if len(draft.body) > BODY_MAX:
+        faults.append(("body", f"must be at most {BODY_MAX} characters"))
+    texts = [("title", draft.title), ("body", draft.body)]
+    if draft.ask:
+        texts.append(("ask.question", draft.ask.question))
+        for index, choice in enumerate(draft.ask.choices):
+            texts += [(f"ask.choices.{index}.id", choice.id), (f"ask.choices.{index}.label", choice.label)]
+            if len(choice.label) > CHOICE_LABEL_MAX:
+                faults.append((f"ask.choices.{index}.label", f"must be at most {CHOICE_LABEL_MAX} characters"))
+        if len(draft.ask.question) > QUESTION_MAX:
+            faults.append(("ask.question", f"must be at most {QUESTION_MAX} characters"))
+    return faults + [(field, "must not hold control characters") for field, text in texts if has_control(text)]
+
+
+def has_control(text: str) -> bool:
+    """Whether `text` holds characters that no message may carry (line breaks and tabs are fine)."""
+    return any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t" for char in text)
+
+
+def _urgent_faults(rt: Runtime, draft: Draft, now: datetime) -> list[tuple[str, str]]:
+    faults = []
+    if draft.drill is None:
+        faults.append(("drill", "an urgent post must say whether it is a drill: true or false"))
+    if draft.expires_at is not None and draft.expires_at <= now:
+        faults.append(("expires_at", "lies in the past"))
+    if draft.expires_at is not None and draft.expires_at > now + MAX_LIFE:
+        faults.append(("expires_at", f"must be within {MAX_LIFE.days} days"))
+    if draft.ask is not None:
+        faults += ask_faults(draft.ask.question, draft.ask.choices)
+    if isinstance(draft.plan, Plan):
+        faults += plan_faults(draft.plan, rt.channels)
+    elif draft.plan != DEFAULT_PLAN:
+        faults.append(("plan", f"there is no plan {draft.plan!r}; there is {DEFAULT_PLAN!r}"))
+    return faults
+
+
+def _audience(connection: Connection, draft: Draft) -> tuple[list[Row], list[tuple[str, str]]]:
+    audience = draft.audience
+    if audience.everyone and (audience.groups or audience.people):
+        return [], [("audience", "is either everyone, or groups and people")]
+    if not audience.everyone and not audience.groups and not audience.people:
+        return [], [("audience", "must be everyone, or name at least one group or person")]
+    known = people.parents(connection)
+    found = people.get_many(connection, audience.people)
+    faults = [("audience.groups", f"there is no group {group!r}") for group in audience.groups if group not in known]
+    for person in audience.people:
+        if person not in found:
+            faults.append(("audience.people", f"there is no person {person!r}"))
+        elif not found[person]["active"]:
+            faults.append(("audience.people", f"{person!r} is not active"))
+    if faults:
+        return [], faults
+    recipients = people.resolve(connection, audience)
+    if not recipients:
+        faults.append(("audience", "holds no active person"))
+    return recipients, faults
+
+
+def _plan(rt: Runtime, draft: Draft) -> Plan:
+    return draft.plan if isinstance(draft.plan, Plan) else default_plan(rt.channels)
+
+
+def _targets(connection: Connection, plan: Plan, recipients: Sequence[Row]) -> list[_Target]:
+    languages = {recipient["id"]: recipient["language"] for recipient in recipients}
+    usable: dict[str, list[Row]] = {}
+    for row in people.subscriptions_of(connection, list(languages)):
+        if row["retired_at"] is None and row["verified_at"] is not None and row["channel"] in plan.steps[0].channels:
+            usable.setdefault(row["person_id"], []).append(row)
+    return [
+        _Target(person_id, languages[person_id], row["id"], row["channel"], alone=len(rows) == 1)
+        for person_id, rows in usable.items()
+        for row in rows
+    ]
+
+
+def _post_values(draft: Draft, post_id: str, actor: Actor, now: datetime) -> dict[str, Any]:
+    return {
+        "id": post_id,
+        "board_id": draft.board,
+        "title": draft.title.strip(),
+        "body": draft.body,
+        "urgent": draft.urgent,
+        "audience": draft.audience.as_json(),
+        "everyone": draft.audience.everyone,
+        "author_id": actor.person_id,
+        "created_at": now,
+    }
+
+
+def _alert_values(rt: Runtime, draft: Draft, issued_by: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": "",
+        "kind": "alert",
+        "title": draft.title.strip(),
+        "body": draft.body,
+        "severity": cast("Severity", draft.severity),
+        "drill": bool(draft.drill),
+        "ask": views.ask_as_json(draft.ask),
+        "audience": draft.audience.as_json(),
+        "issued_by": issued_by,
+        "sent_at": now,
+        "expires_at": draft.expires_at or default_expiry(now),
+    }
+
+
+def release_held(rt: Runtime, channels: Sequence[str]) -> int:
+    """Try again what our own fault had held on these channels. Returns how many deliveries."""
+    with rt.store.write() as connection:
+        released = deliveries.release(connection, channels, rt.now())
+    rt.bell.work(channels if released else ())
+    return released

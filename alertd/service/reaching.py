@@ -1,0 +1,120 @@
+"""How a person can be reached: their subscriptions, a test of all of them, and what providers report later."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from alertd.core.alert import Language
+from alertd.core.audience import Audience
+from alertd.core.delivery import Receipt
+from alertd.core.errors import Invalid, NotFound
+from alertd.core.escalation import default_plan
+from alertd.service import posting, views
+from alertd.service.directory import address_hash, subscription_values
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import alerts, deliveries, instance, people
+
+LABEL_MAX: Final = 200
+TEST_LIFE: Final = timedelta(hours=1)
+SUBSCRIPTIONS_MAX: Final = 20  # browsers of one person
+
+_TEST_TEXT: Final[dict[Language, tuple[str, str]]] = {
+    "ja": ("通知テスト", "これはあなたの連絡先のテストです。届いたら、ボタンまたはリンクで確認してください。"),
+    "en": ("Test message", "This is a test of the ways to reach you. When it arrives, confirm by button or link."),
+}
+
+
+def subscribe(
+    rt: Runtime, actor: Actor, channel: str, address: Mapping[str, str], label: str | None
+) -> tuple[str, bool]:
+    """Reach `actor` at this address, checked by its channel before; (id, made). The same address is one subscription."""
+    now = rt.now()
+    values = subscription_values(rt, actor.person_id, channel, address, label[:LABEL_MAX] if label else None, now)
+    with rt.store.write() as connection:
+        mine = people.subscriptions_of(connection, [actor.person_id])
+        live = [row for row in mine if row["channel"] == channel and row["retired_at"] is None]
+        if len(live) >= SUBSCRIPTIONS_MAX and values["address_hash"] not in {row["address_hash"] for row in live}:
+            raise Invalid([("endpoint", f"you have {SUBSCRIPTIONS_MAX} devices already: remove one first")])
+        people.retire_elsewhere(connection, channel, address_hash(address), actor.person_id, now)
+        return people.add_subscription(connection, values)
+
+
+def unsubscribe(rt: Runtime, actor: Actor, subscription_id: str) -> None:
+    """Stop reaching `actor` by one of their own subscriptions. Raises NotFound."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        mine = people.subscriptions_of(connection, [actor.person_id])
+        # Phone and mail belong to the town's records; only what a person added is theirs to take away.
+        own = {row["id"] for row in mine if row["channel"] == "webpush"}
+        if subscription_id not in own:
+            raise NotFound(f"you have no subscription {subscription_id!r}")
+        people.retire_subscription(connection, subscription_id, "removed by its owner", now)
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="subscription.remove", object=subscription_id, details={}
+        )
+
+
+def list_ways(rt: Runtime, actor: Actor) -> list[dict[str, Any]]:
+    """The live ways to reach `actor`, without the addresses' secrets."""
+    with rt.store.read() as connection:
+        rows = people.subscriptions_of(connection, [actor.person_id])
+    return [
+        {
+            "id": row["id"],
+            "channel": row["channel"],
+            "label": row["label"] or row["address"].get("phone") or row["address"].get("email"),
+            "created_at": views.moment(row["created_at"]),
+        }
+        for row in rows
+        if row["retired_at"] is None and row["verified_at"] is not None
+    ]
+
+
+def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
+    """A real test message to `actor` over every way there is; marked as a drill. Raises Invalid when there is none."""
+    now = rt.now()
+    title, body = _TEST_TEXT[cast("Language", actor.language)]
+    values: dict[str, Any] = {
+        "id": rt.new_id(),
+        "post_id": None,
+        "kind": "test",
+        "title": title,
+        "body": body,
+        "severity": "minor",
+        "drill": True,
+        "ask": None,
+        "audience": Audience(people=(actor.person_id,)).as_json(),
+        "issued_by": actor.person_id,
+        "sent_at": now,
+        "expires_at": now + TEST_LIFE,
+    }
+    with rt.store.write() as connection:
+        person = people.get(connection, actor.person_id)
+        assert person is not None
+        alert, channels = posting.issue(connection, rt, values, default_plan(rt.channels), [person])
+        if not channels:
+            raise Invalid([("person", "there is no way to reach you: no phone, no mail, no device with push")])
+        alerts.append_event(connection, alert["id"], views.facts(alert), now)
+    rt.bell.events()
+    rt.bell.work(channels)
+    return views.alert(alert)
+
+
+def read_test(rt: Runtime, actor: Actor, alert_id: str) -> list[dict[str, Any]]:
+    """What became of the deliveries of an alert to `actor`: channel, state, reason. Raises NotFound."""
+    with rt.store.read() as connection:
+        if alerts.recipient_of(connection, alert_id, actor.person_id) is None:
+            raise NotFound(f"there is no alert {alert_id!r}")
+        rows = deliveries.of_people(connection, alert_id, [actor.person_id])
+    return [{"channel": row["channel"], "state": row["state"], "reason": row["reason"]} for row in rows]
+
+
+def receive_receipts(rt: Runtime, channel: str, receipts: Sequence[Receipt]) -> None:
+    """Keep what a provider reports, and let it move what it speaks of. Unknown ones wait: they may be early."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        for receipt in receipts:
+            deliveries.keep_receipt(connection, channel, receipt, now)
+        changed = deliveries.apply_receipts(connection, now)
+    for alert_id in changed:
+        rt.bell.changed(alert_id)

@@ -1,0 +1,66 @@
+"""What every use case needs from the installation it runs in."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Protocol
+
+from alertd.core.acknowledgement import TokenKeys
+from alertd.core.ids import make_id
+from alertd.core.message import Budget
+from alertd.core.roles import Role
+from alertd.store.engine import Store
+
+
+class Bell(Protocol):
+    """Wakes whoever must look at the rows. Carries nothing, promises nothing, never blocks and never raises."""
+
+    def events(self) -> None:
+        """The event log has grown."""
+        ...
+
+    def work(self, channels: Iterable[str]) -> None:
+        """These channels have deliveries due."""
+        ...
+
+    def changed(self, alert_id: str) -> None:
+        """An alert's counts may have changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The installation: its store, its bell, its clock, and how it speaks."""
+
+    store: Store
+    bell: Bell
+    now: Callable[[], datetime]
+    tokens: TokenKeys
+    public_url: str  # no trailing slash
+    organisation: str
+    zone: tzinfo
+    region: str
+    budgets: Mapping[str, Budget]  # by channel, in the order in which channels are listed
+
+    def new_id(self) -> str:
+        return make_id(self.now(), os.urandom(10))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, and what they may."""
+
+    person_id: str
+    name: str
+    language: str
+    role: Role
+    credential_id: str
+    kind: str  # token | session | system
+
+    def may(self, role: Role) -> bool:
+        return self.role >= role

@@ -1,0 +1,75 @@
+"""Answers: the first and the last of each recipient, each with the way it came."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from alertd.store.rows import Row, in_slices, insert_new
+from alertd.store.schema import acknowledgements
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One acknowledgement as it was given. `by` is the person who gave it: another one when it is a proxy's."""
+
+    recipient_id: int
+    alert_id: str
+    person_id: str
+    revision: int
+    answer: str | None
+    comment: str | None
+    way: str
+    by: str
+    late: bool
+    answered_at: datetime
+    received_at: datetime
+
+    def columns(self, which: str) -> dict[str, object]:
+        names = ("answer", "comment", "way", "by", "revision", "late", "answered_at", "received_at")
+        return {f"{which}_{name}": getattr(self, name) for name in names}
+
+
+def keep(connection: Connection, answer: Answer) -> bool:
+    """Keep an answer: as the first if there is none, else as the last. True when it was the first.
+
+    A bare acknowledgement takes nothing back that was answered before, and an answer given earlier than the one
+    we have (a phone that was offline) does not replace it as the last.
+    """
+    row = {
+        "recipient_id": answer.recipient_id,
+        "alert_id": answer.alert_id,
+        "person_id": answer.person_id,
+        **answer.columns("first"),
+        **answer.columns("last"),
+    }
+    if insert_new(connection, acknowledgements, [row], "recipient_id"):
+        return True
+    if answer.answer is None and answer.comment is None:
+        return False
+    query = update(acknowledgements).where(
+        acknowledgements.c.recipient_id == answer.recipient_id,
+        acknowledgements.c.last_answered_at <= answer.answered_at,
+    )
+    values = answer.columns("last")
+    if answer.answer is None:
+        del values["last_answer"]
+    connection.execute(query.values(**values))
+    return False
+
+
+def of(connection: Connection, recipient_id: int) -> Row | None:
+    row = connection.execute(select(acknowledgements).where(acknowledgements.c.recipient_id == recipient_id)).first()
+    return row._asdict() if row else None
+
+
+def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> dict[str, Row]:
+    """What these people answered to an alert, by person id."""
+    found: dict[str, Row] = {}
+    for some in in_slices(list(person_ids)):
+        query = select(acknowledgements).where(
+            acknowledgements.c.alert_id == alert_id, acknowledgements.c.person_id.in_(some)
+        )
+        found.update({row.person_id: row._asdict() for row in connection.execute(query)})
+    return found

@@ -1,0 +1,170 @@
+"""Alerts, their recipients, and the event log that the live stream replays."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, exists, func, insert, or_, select, update
+
+from alertd.core.delivery import State
+from alertd.store.rows import Row, in_slices
+from alertd.store.schema import acknowledgements, alert_revisions, alerts, deliveries, events, instance, recipients
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> None:
+    """A new alert and its first revision."""
+    connection.execute(insert(alerts).values(**values))
+    connection.execute(
+        insert(alert_revisions).values(
+            alert_id=values["id"],
+            revision=values["revision"],
+            kind="alert",
+            title=values["title"],
+            body=values["body"],
+            asks_again=True,
+            created_by=values["issued_by"],
+            created_at=values["sent_at"],
+        )
+    )
+
+
+def add_recipients(connection: Connection, alert_id: str, person_ids: Sequence[str]) -> dict[str, int]:
+    """Make everyone a recipient; the recipient number of each person."""
+    numbers: dict[str, int] = {}
+    for some in in_slices(person_ids):
+        rows = [{"alert_id": alert_id, "person_id": person_id} for person_id in some]
+        made = connection.execute(insert(recipients).values(rows).returning(recipients.c.person_id, recipients.c.id))
+        numbers.update({row.person_id: row.id for row in made})
+    return numbers
+
+
+def get(connection: Connection, alert_id: str) -> Row | None:
+    row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).first()
+    return row._asdict() if row else None
+
+
+def page(connection: Connection, *, before: str | None, limit: int, reader: str | None) -> list[Row]:
+    """Alerts, newest first, older than `before`; those that `reader` got, None for all (tests to oneself excepted)."""
+    query = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(alerts.c.id < before)
+    if reader is None:
+        query = query.where(alerts.c.kind == "alert")
+    else:
+        query = query.join(recipients, recipients.c.alert_id == alerts.c.id).where(recipients.c.person_id == reader)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def recipient_of(connection: Connection, alert_id: str, person_id: str) -> int | None:
+    query = select(recipients.c.id).where(recipients.c.alert_id == alert_id, recipients.c.person_id == person_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def recipient(connection: Connection, number: int) -> Row | None:
+    """The person and alert behind a recipient number."""
+    row = connection.execute(select(recipients).where(recipients.c.id == number)).first()
+    return row._asdict() if row else None
+
+
+def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
+    """The people whom an alert is for."""
+    return frozenset(
+        connection.execute(select(recipients.c.person_id).where(recipients.c.alert_id == alert_id)).scalars()
+    )
+
+
+def active_for(connection: Connection, person_ids: Collection[str], now: datetime) -> list[Row]:
+    """The open alerts of these people: alert columns with `recipient_id` and `person_id`."""
+    query = (
+        select(alerts, recipients.c.id.label("recipient_id"), recipients.c.person_id)
+        .join(recipients, recipients.c.alert_id == alerts.c.id)
+        .where(recipients.c.person_id.in_(person_ids), alerts.c.state == "active", alerts.c.expires_at > now)
+        .order_by(alerts.c.id.desc())
+    )
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def expire(connection: Connection, now: datetime) -> list[str]:
+    """Close the alerts whose life is over; their ids. What no attempt will be made for any more is expired with them."""
+    over = update(alerts).where(alerts.c.state == "active", alerts.c.expires_at <= now)
+    closed = list(connection.execute(over.values(state="expired", closed_at=now).returning(alerts.c.id)).scalars())
+    dead = select(alerts.c.id).where(alerts.c.state == "expired")
+    unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.alert_id.in_(dead)
+    connection.execute(update(deliveries).where(unsent).values(state=State.EXPIRED))
+    return closed
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the log: what the stream said of an alert at that moment."""
+
+    offset: int
+    alert_id: str
+    facts: Mapping[str, Any]
+
+
+def append_event(connection: Connection, alert_id: str, facts: Mapping[str, Any], now: datetime) -> int:
+    """Log an event and return its offset. Call it last in its transaction: the row it takes the offset from stays
+    locked until the commit, which is why no reader ever sees an offset before a smaller one.
+    """
+    taken = update(instance).values(event_offset=instance.c.event_offset + 1).returning(instance.c.event_offset)
+    offset = int(connection.execute(taken).scalar_one())
+    connection.execute(insert(events).values(offset=offset, alert_id=alert_id, facts=dict(facts), created_at=now))
+    return offset
+
+
+def events_after(connection: Connection, offset: int, limit: int) -> list[Event]:
+    """The next events after `offset`, in order."""
+    query = select(events).where(events.c.offset > offset).order_by(events.c.offset).limit(limit)
+    return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query)]
+
+
+def events_for(
+    connection: Connection, offset: int, upto: int, person_id: str, limit: int, every_alert: bool
+) -> list[Event]:
+    """The next events after `offset`, up to `upto`, that this person may hear: of the alerts they got, or of every one
+    (other people's tests to themselves excepted).
+    """
+    mine = exists().where(recipients.c.alert_id == events.c.alert_id, recipients.c.person_id == person_id)
+    query = select(events).where(events.c.offset > offset, events.c.offset <= upto).order_by(events.c.offset)
+    if every_alert:
+        query = query.join(alerts, alerts.c.id == events.c.alert_id).where(or_(alerts.c.kind == "alert", mine))
+    else:
+        query = query.where(mine)
+    return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query.limit(limit))]
+
+
+def channel_counts(connection: Connection, alert_id: str) -> list[tuple[str, str, int]]:
+    """(channel, state, deliveries) of an alert."""
+    query = (
+        select(deliveries.c.channel, deliveries.c.state, func.count())
+        .where(deliveries.c.alert_id == alert_id)
+        .group_by(deliveries.c.channel, deliveries.c.state)
+    )
+    return [(channel, state, count) for channel, state, count in connection.execute(query)]
+
+
+def acknowledged_people(connection: Connection, alert_id: str) -> dict[str, str | None]:
+    """Who has acknowledged an alert, with their last answer."""
+    query = select(acknowledgements.c.person_id, acknowledgements.c.last_answer).where(
+        acknowledgements.c.alert_id == alert_id
+    )
+    return {row.person_id: row.last_answer for row in connection.execute(query)}
+
+
+def last_acknowledged_at(connection: Connection, alert_id: str) -> datetime | None:
+    query = select(func.max(acknowledgements.c.last_received_at)).where(acknowledgements.c.alert_id == alert_id)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def reachable_people(connection: Connection, alert_id: str, hopeful: Collection[State]) -> set[str]:
+    """The recipients with at least one delivery in a hopeful state."""
+    query = (
+        select(recipients.c.person_id)
+        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
+        .where(deliveries.c.alert_id == alert_id, deliveries.c.state.in_(list(hopeful)))
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())

@@ -1,0 +1,64 @@
+"""Tokens, sessions and one-time links. Only their hashes are kept."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from alertd.store.rows import Row, in_slices
+from alertd.store.schema import credentials, people
+
+Kind = Literal["token", "session", "link"]
+
+
+def add(connection: Connection, **values: Any) -> None:
+    connection.execute(insert(credentials).values(**values))
+
+
+def find(connection: Connection, kind: Kind, digest: str, now: datetime) -> Row | None:
+    """The credential of that hash with its person's name and language, if it and the person are still good."""
+    query = (
+        select(credentials, people.c.name, people.c.language, people.c.role.label("person_role"))
+        .join(people, people.c.id == credentials.c.person_id)
+        .where(
+            credentials.c.hash == digest,
+            credentials.c.kind == kind,
+            credentials.c.revoked_at.is_(None),
+            credentials.c.used_at.is_(None),
+            or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > now),
+            people.c.active,
+        )
+    )
+    row = connection.execute(query).first()
+    return row._asdict() if row else None
+
+
+def use_once(connection: Connection, credential_id: str, now: datetime) -> bool:
+    """Spend a one-time credential; False when somebody was faster."""
+    query = update(credentials).where(credentials.c.id == credential_id, credentials.c.used_at.is_(None))
+    return connection.execute(query.values(used_at=now)).rowcount == 1
+
+
+def revoke(connection: Connection, kind: Kind, credential_id: str, now: datetime) -> bool:
+    """End a credential; False when there is none of that id, or it was ended before."""
+    query = update(credentials).where(
+        credentials.c.id == credential_id, credentials.c.kind == kind, credentials.c.revoked_at.is_(None)
+    )
+    return connection.execute(query.values(revoked_at=now)).rowcount == 1
+
+
+def ended(connection: Connection, credential_ids: Collection[str], now: datetime) -> set[str]:
+    """Those of the credentials that are no longer good."""
+    found: set[str] = set()
+    for some in in_slices(list(credential_ids)):
+        query = (
+            select(credentials.c.id)
+            .join(people, people.c.id == credentials.c.person_id)
+            .where(
+                credentials.c.id.in_(some),
+                or_(credentials.c.revoked_at.is_not(None), credentials.c.expires_at <= now, people.c.active.is_(False)),
+            )
+        )
+        found.update(connection.execute(query).scalars())
+    return found

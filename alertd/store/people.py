@@ -1,0 +1,173 @@
+"""People, groups, and the subscriptions by which people are reached."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from alertd.core.audience import Audience, Parents, with_subgroups
+from alertd.store.rows import Row, in_slices, insert_new
+from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
+
+
+def bump_version(connection: Connection) -> int:
+    """The next people-version: people and groups as of now."""
+    query = update(instance).values(people_version=instance.c.people_version + 1).returning(instance.c.people_version)
+    return int(connection.execute(query).scalar_one())
+
+
+def version(connection: Connection) -> int:
+    return int(connection.execute(select(instance.c.people_version)).scalar_one())
+
+
+def get(connection: Connection, person_id: str) -> Row | None:
+    row = connection.execute(select(people).where(people.c.id == person_id)).first()
+    return row._asdict() if row else None
+
+
+def get_many(connection: Connection, person_ids: Collection[str]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for some in in_slices(list(person_ids)):
+        for row in connection.execute(select(people).where(people.c.id.in_(some))):
+            found[row.id] = row._asdict()
+    return found
+
+
+def page(connection: Connection, *, after: str | None, limit: int) -> list[Row]:
+    """People by id, those after `after`."""
+    query = select(people).order_by(people.c.id).limit(limit)
+    if after is not None:
+        query = query.where(people.c.id > after)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def put(connection: Connection, person_id: str, values: Mapping[str, Any], now: datetime, at_version: int) -> bool:
+    """Make or change a person; True when it was made."""
+    changed = update(people).where(people.c.id == person_id).values(**values, updated_at=now, version=at_version)
+    if connection.execute(changed).rowcount:
+        return False
+    defaults = {"role": "staff", "language": "ja", "active": True, "created_at": now, "updated_at": now}
+    connection.execute(insert(people).values(**{**defaults, **values, "id": person_id, "version": at_version}))
+    return True
+
+
+def set_password(connection: Connection, person_id: str, password_hash: str) -> bool:
+    query = update(people).where(people.c.id == person_id).values(password_hash=password_hash)
+    return connection.execute(query).rowcount == 1
+
+
+def memberships(connection: Connection, person_ids: Collection[str]) -> dict[str, list[str]]:
+    """The groups that each person is directly in, by id."""
+    found: dict[str, list[str]] = {person_id: [] for person_id in person_ids}
+    for some in in_slices(list(person_ids)):
+        query = select(group_members).where(group_members.c.person_id.in_(some)).order_by(group_members.c.group_id)
+        for row in connection.execute(query):
+            found[row.person_id].append(row.group_id)
+    return found
+
+
+def set_memberships(connection: Connection, person_id: str, group_ids: Iterable[str]) -> None:
+    connection.execute(delete(group_members).where(group_members.c.person_id == person_id))
+    rows = [{"group_id": group_id, "person_id": person_id} for group_id in sorted(set(group_ids))]
+    if rows:
+        connection.execute(insert(group_members), rows)
+
+
+def list_groups(connection: Connection) -> list[Row]:
+    return [row._asdict() for row in connection.execute(select(groups).order_by(groups.c.id))]
+
+
+def parents(connection: Connection) -> Parents:
+    return {row.id: row.parent_id for row in connection.execute(select(groups.c.id, groups.c.parent_id))}
+
+
+def supervisors(connection: Connection) -> dict[str, list[str]]:
+    """Each group's supervisors, by group id."""
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(select(group_supervisors).order_by(group_supervisors.c.person_id)):
+        found.setdefault(row.group_id, []).append(row.person_id)
+    return found
+
+
+def members(connection: Connection) -> dict[str, set[str]]:
+    """Each group's direct members, by group id."""
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(select(group_members)):
+        found.setdefault(row.group_id, set()).add(row.person_id)
+    return found
+
+
+def put_group(connection: Connection, group_id: str, values: Mapping[str, Any], now: datetime) -> bool:
+    """Make or change a group; True when it was made."""
+    if connection.execute(update(groups).where(groups.c.id == group_id).values(**values)).rowcount:
+        return False
+    connection.execute(insert(groups).values(id=group_id, created_at=now, **values))
+    return True
+
+
+def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[str]) -> None:
+    connection.execute(delete(group_supervisors).where(group_supervisors.c.group_id == group_id))
+    rows = [{"group_id": group_id, "person_id": person_id} for person_id in sorted(set(person_ids))]
+    if rows:
+        connection.execute(insert(group_supervisors), rows)
+
+
+def resolve(connection: Connection, audience: Audience) -> list[Row]:
+    """The active people of an audience (id, language), each once, by id."""
+    query = select(people.c.id, people.c.language).where(people.c.active).order_by(people.c.id)
+    if not audience.everyone:
+        wanted = with_subgroups(audience.groups, parents(connection))
+        members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))
+        query = query.where(or_(people.c.id.in_(members), people.c.id.in_(audience.people)))
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> list[Row]:
+    """Every subscription of these people, retired ones too, oldest first."""
+    found: list[Row] = []
+    for some in in_slices(list(person_ids)):
+        query = select(subscriptions).where(subscriptions.c.person_id.in_(some)).order_by(subscriptions.c.id)
+        found += [row._asdict() for row in connection.execute(query)]
+    return found
+
+
+def add_subscription(connection: Connection, values: Mapping[str, Any]) -> tuple[str, bool]:
+    """(id, made) of the person's subscription to that address; one that was retired comes back to life."""
+    if insert_new(connection, subscriptions, [values], "id"):
+        return str(values["id"]), True
+    same = (
+        (subscriptions.c.person_id == values["person_id"])
+        & (subscriptions.c.channel == values["channel"])
+        & (subscriptions.c.address_hash == values["address_hash"])
+    )
+    revived = {key: values[key] for key in ("address", "label", "verified_at")}
+    query = update(subscriptions).where(same).values(**revived, retired_at=None, retired_reason=None)
+    return str(connection.execute(query.returning(subscriptions.c.id)).scalar_one()), False
+
+
+def retire_subscription(connection: Connection, subscription_id: str, reason: str, now: datetime) -> bool:
+    """Use that address no more; False when it was retired before."""
+    query = update(subscriptions).where(subscriptions.c.id == subscription_id, subscriptions.c.retired_at.is_(None))
+    return connection.execute(query.values(retired_at=now, retired_reason=reason)).rowcount == 1
+
+
+def retire_elsewhere(
+    connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime
+) -> None:
+    """A browser belongs to whoever subscribed it last: end other people's subscriptions to the same address."""
+    query = update(subscriptions).where(
+        subscriptions.c.channel == channel,
+        subscriptions.c.address_hash == address_hash,
+        subscriptions.c.person_id != person_id,
+        subscriptions.c.retired_at.is_(None),
+    )
+    connection.execute(query.values(retired_at=now, retired_reason="somebody else signed in on this device"))
+
+
+def people_with_address(connection: Connection, channel: str, address_hash: str) -> list[str]:
+    """Who is reached at that address, retired subscriptions included."""
+    query = select(subscriptions.c.person_id).where(
+        subscriptions.c.channel == channel, subscriptions.c.address_hash == address_hash
+    )
+    return list(connection.execute(query.distinct()).scalars())

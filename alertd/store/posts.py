@@ -1,0 +1,80 @@
+"""Boards and posts."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, exists, insert, or_, select, update
+
+from alertd.store.rows import Row, insert_new
+from alertd.store.schema import alerts, boards, idempotency, people, post_groups, post_people, posts, recipients
+
+
+def list_boards(connection: Connection) -> list[Row]:
+    return [row._asdict() for row in connection.execute(select(boards).order_by(boards.c.id))]
+
+
+def put_board(connection: Connection, board_id: str, name: str, now: datetime) -> bool:
+    """Make or rename a board; True when it was made."""
+    if connection.execute(update(boards).where(boards.c.id == board_id).values(name=name)).rowcount:
+        return False
+    connection.execute(insert(boards).values(id=board_id, name=name, created_at=now))
+    return True
+
+
+def has_board(connection: Connection, board_id: str) -> bool:
+    return connection.execute(select(boards.c.id).where(boards.c.id == board_id)).first() is not None
+
+
+def add(connection: Connection, values: Mapping[str, Any], groups: Collection[str], persons: Collection[str]) -> None:
+    """A post and whom it is for."""
+    connection.execute(insert(posts).values(**values))
+    if groups:
+        connection.execute(insert(post_groups), [{"post_id": values["id"], "group_id": group} for group in groups])
+    if persons:
+        connection.execute(insert(post_people), [{"post_id": values["id"], "person_id": person} for person in persons])
+
+
+def page(
+    connection: Connection, *, before: str | None, limit: int, reader: str | None, reader_groups: Collection[str]
+) -> list[Row]:
+    """Posts with their alert's id, newest first, older than `before`; only what `reader` may read, None for all."""
+    query = _visible(reader, reader_groups).order_by(posts.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(posts.c.id < before)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def get(connection: Connection, post_id: str, *, reader: str | None, reader_groups: Collection[str]) -> Row | None:
+    row = connection.execute(_visible(reader, reader_groups).where(posts.c.id == post_id)).first()
+    return row._asdict() if row else None
+
+
+def _visible(reader: str | None, reader_groups: Collection[str]) -> Any:
+    query = (
+        select(posts, alerts.c.id.label("alert_id"), alerts.c.drill, people.c.name.label("author_name"))
+        .join(people, people.c.id == posts.c.author_id)
+        .outerjoin(alerts, alerts.c.post_id == posts.c.id)
+    )
+    if reader is None:
+        return query
+    mine = (post_people.c.post_id == posts.c.id) & (post_people.c.person_id == reader)
+    ours = (post_groups.c.post_id == posts.c.id) & post_groups.c.group_id.in_(list(reader_groups))
+    told = (recipients.c.alert_id == alerts.c.id) & (recipients.c.person_id == reader)
+    # An alert went to the people there were when it was sent; later members of a group did not get it.
+    addressed = alerts.c.id.is_(None) & or_(posts.c.everyone, exists().where(mine), exists().where(ours))
+    return query.where(or_(posts.c.author_id == reader, addressed, exists().where(told)))
+
+
+def claim_key(connection: Connection, person_id: str, key: str, request_hash: str, now: datetime) -> Row | None:
+    """Take an Idempotency-Key for this transaction; the row of an earlier request with it, or None when it is new."""
+    row = {"person_id": person_id, "key": key, "request_hash": request_hash, "created_at": now}
+    if insert_new(connection, idempotency, [row], "key"):
+        return None
+    query = select(idempotency).where(idempotency.c.person_id == person_id, idempotency.c.key == key)
+    return connection.execute(query).one()._asdict()
+
+
+def keep_response(connection: Connection, person_id: str, key: str, response: Mapping[str, Any]) -> None:
+    query = update(idempotency).where(idempotency.c.person_id == person_id, idempotency.c.key == key)
+    connection.execute(query.values(response=dict(response)))

@@ -1,0 +1,31 @@
+"""What every query module needs: inserts that give way to a row already there, and cursors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+def insert_new(
+    connection: Connection, table: Table, values: Sequence[Mapping[str, Any]], returning: str
+) -> list[Any]:
+    """Insert the rows that are not there yet; the `returning` column of those that were really made."""
+    if not values:
+        return []
+    column = table.c[returning]
+    if connection.dialect.name == "postgresql":
+        made = connection.execute(
+            postgresql.insert(table).values(list(values)).on_conflict_do_nothing().returning(column)
+        )
+    else:
+        made = connection.execute(sqlite.insert(table).values(list(values)).on_conflict_do_nothing().returning(column))
+    return list(made.scalars())
+
+
+def in_slices(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:
+    """`items` in runs that stay below both engines' limits on parameters of one statement."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,370 @@
+"""Every table. Times are aware UTC; ids are strings that the service makes or people choose."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time: `timestamptz` on PostgreSQL, microseconds since 1970 on SQLite (which has no time type)."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value if dialect.name == "postgresql" else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            return value.astimezone(UTC)  # type: ignore[no-any-return]
+        return _EPOCH + value * _MICROSECOND  # type: ignore[no-any-return]
+
+
+# SQLite numbers rows by itself only for a column that is exactly INTEGER.
+_Serial: Final = BigInteger().with_variant(Integer(), "sqlite")
+_Id: Final = String(64)
+_Word: Final = String(20)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _made_at() -> Column[datetime]:
+    return Column("created_at", UtcDateTime, nullable=False)
+
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("name", _Id, nullable=False),  # tells towns apart that share a Redis
+    Column("epoch", _Id, nullable=False),  # a restored backup gets a new one, so that no client resumes in it
+    Column("event_offset", BigInteger, nullable=False),  # the one locked row from which offsets come
+    Column("people_version", BigInteger, nullable=False),  # rises with every change to people or groups
+    _made_at(),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("purpose", _Word, primary_key=True),  # secret | vapid
+    Column("value", Text, nullable=False),
+    _made_at(),
+    Column("retired_at", UtcDateTime),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("email", String(254)),
+    Column("phone", String(20)),
+    Column("language", String(2), nullable=False),
+    Column("role", _Word, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("external_id", String(200), unique=True),
+    Column("password_hash", Text),
+    Column("version", BigInteger, nullable=False),
+    _made_at(),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("parent_id", _Id, ForeignKey("groups.id"), index=True),
+    _made_at(),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+)
+
+group_supervisors = Table(
+    "group_supervisors",
+    metadata,
+    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", _Word, nullable=False),  # token | session | link
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of 256 random bits: nothing to stretch
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("role", _Word, nullable=False),
+    _made_at(),
+    Column("expires_at", UtcDateTime),
+    Column("used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("channel", _Word, nullable=False),
+    Column("address", JSON, nullable=False),
+    Column("address_hash", String(64), nullable=False),
+    Column("label", String(200)),  # what the person calls it: the browser's or phone's name
+    _made_at(),
+    Column("verified_at", UtcDateTime),
+    Column("retired_at", UtcDateTime),
+    Column("retired_reason", String(500)),
+    UniqueConstraint("person_id", "channel", "address_hash"),
+    Index("ix_subscriptions_channel_address_hash", "channel", "address_hash"),
+)
+
+boards = Table(
+    "boards",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    _made_at(),
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("board_id", _Id, ForeignKey("boards.id"), nullable=False, index=True),
+    Column("title", String(200), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("audience", JSON, nullable=False),
+    Column("everyone", Boolean, nullable=False),
+    Column("author_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("external_id", String(200), unique=True),
+    _made_at(),
+)
+
+post_groups = Table(
+    "post_groups",
+    metadata,
+    Column("post_id", _Id, ForeignKey("posts.id"), primary_key=True),
+    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True, index=True),
+)
+
+post_people = Table(
+    "post_people",
+    metadata,
+    Column("post_id", _Id, ForeignKey("posts.id"), primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("post_id", _Id, ForeignKey("posts.id"), unique=True),  # null: a test message to oneself
+    Column("kind", _Word, nullable=False),  # alert | test
+    Column("state", _Word, nullable=False),  # active | cancelled | expired
+    Column("revision", Integer, nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("severity", _Word, nullable=False),
+    Column("urgency", _Word, nullable=False),
+    Column("certainty", _Word, nullable=False),
+    Column("drill", Boolean, nullable=False),
+    Column("ask", JSON),
+    Column("plan", JSON, nullable=False),
+    Column("audience", JSON, nullable=False),
+    Column("people_version", BigInteger, nullable=False),
+    Column("recipients", Integer, nullable=False),
+    Column("issued_by", _Id, ForeignKey("people.id"), nullable=False),
+    Column("sent_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Index("ix_alerts_state_expires_at", "state", "expires_at"),
+)
+
+alert_revisions = Table(
+    "alert_revisions",
+    metadata,
+    Column("alert_id", _Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("kind", _Word, nullable=False),  # alert | update | cancel
+    Column("title", String(200), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("asks_again", Boolean, nullable=False),
+    Column("created_by", _Id, ForeignKey("people.id"), nullable=False),
+    _made_at(),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", _Serial, primary_key=True),  # the number that acknowledgement tokens carry
+    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
+    UniqueConstraint("alert_id", "person_id"),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("recipient_id", _Serial, ForeignKey("recipients.id"), primary_key=True, autoincrement=False),
+    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    *(
+        column
+        for which in ("first", "last")
+        for column in (
+            Column(f"{which}_answer", _Id),
+            Column(f"{which}_comment", Text),
+            Column(f"{which}_way", _Word, nullable=False),
+            Column(f"{which}_by", _Id, ForeignKey("people.id"), nullable=False),
+            Column(f"{which}_revision", Integer, nullable=False),
+            Column(f"{which}_late", Boolean, nullable=False),
+            Column(f"{which}_answered_at", UtcDateTime, nullable=False),
+            Column(f"{which}_received_at", UtcDateTime, nullable=False),
+        )
+    ),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("subscription_id", _Id, ForeignKey("subscriptions.id"), nullable=False, index=True),
+    Column("recipient_id", _Serial, ForeignKey("recipients.id"), nullable=False, index=True),
+    Column("channel", _Word, nullable=False),
+    Column("state", _Word, nullable=False),
+    Column("reason", String(500)),
+    Column("attempt", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
+    Column("rank", Integer, nullable=False),  # lower goes first: whoever has no other way
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("worker_id", _Id),  # who holds the lease while sending
+    Column("provider", _Word),
+    Column("provider_id", String(500)),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("accepted_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("displayed_at", UtcDateTime),
+    Column("opened_at", UtcDateTime),
+    UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
+    Index("ix_deliveries_channel_state_rank_due_at", "channel", "state", "rank", "due_at"),
+    Index("ix_deliveries_state_worker_id", "state", "worker_id"),
+    Index("ix_deliveries_provider_id", "provider_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", _Serial, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("worker_id", _Id, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", _Word),
+    Column("reason", String(500)),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("channel", _Word, nullable=False),
+    Column("provider_id", String(500), nullable=False),
+    Column("delivered", Boolean),  # null: on its way
+    Column("reason", String(500)),
+    Column("retire", Boolean, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime),
+    Index("ix_receipts_applied_at_provider_id", "applied_at", "provider_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
+    Column("facts", JSON, nullable=False),  # the alert as it stood then, so that a replay says what was said
+    _made_at(),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("role", _Word, nullable=False),  # web | worker | clock
+    Column("channel", _Word),
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("beat", BigInteger, nullable=False),  # counts up while alive; observers watch it move, not its time
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("response", JSON),
+    _made_at(),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("actor", _Id, nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("object", String(200), nullable=False),
+    Column("details", JSON, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Channels: one file each. A channel makes one attempt and says what happened."""

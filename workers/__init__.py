@@ -1,0 +1,1 @@
+"""The processes behind the web: workers that deliver, and the clock that never lets anything lie."""

@@ -1,0 +1,64 @@
+"""Root of the worker and clock processes: `python -m workers worker --channel sms`, `python -m workers clock`."""
+
+import argparse
+import os
+import signal
+import sys
+
+from alertd import lifeline, log
+from alertd.compose import Parts, compose, read_settings
+from alertd.service import heartbeat
+from workers.clock import Clock
+from workers.worker import WorkerProcess
+
+
+def main() -> int:
+    arguments = _parse()
+    if arguments.lifeline is not None:
+        lifeline.hold(arguments.lifeline)
+    parts = compose(read_settings(os.environ), arguments.public_url)
+    try:
+        if arguments.role == "worker":
+            _work(parts, arguments)
+        else:
+            _tick(parts, arguments.id)
+    finally:
+        parts.close()
+    return 0
+
+
+def _work(parts: Parts, arguments: argparse.Namespace) -> None:
+    log.configure(f"worker:{arguments.channel}")
+    if arguments.replaces:
+        heartbeat.end(parts.rt, [arguments.replaces])  # its process is known to be gone: no need to wait for its lease
+    WorkerProcess(
+        parts.rt,
+        parts.channels[arguments.channel],
+        arguments.id,
+        parts.redis_url,
+        parts.installation.instance.name,
+        parts.settings.tick_seconds,
+    ).run()
+
+
+def _tick(parts: Parts, worker_id: str) -> None:
+    log.configure("clock")
+    clock = Clock(parts.rt, worker_id, parts.settings.tick_seconds)
+    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
+    signal.signal(signal.SIGINT, lambda *_: clock.stop())
+    clock.run()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers", description="started by alertd serve, worker and clock")
+    parser.add_argument("role", choices=("worker", "clock"))
+    parser.add_argument("--channel")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--replaces")
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--public-url")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The clock: small duties, every second, in any number of processes. Whatever a bell should have told, it finds."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from alertd.service import heartbeat
+from alertd.service.runtime import Runtime
+from alertd.store import alerts, deliveries, instance
+from alertd.store.engine import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_OTHERS_DEAD: Final = timedelta(minutes=10)  # web and clock rows hold no lease; they are only struck off the list
+
+
+class LeaseWatch:
+    """Tells which workers are dead: those whose counter stood still for a lease's length of our own monotonic time.
+
+    Wall clocks do not matter. Time in which we could not look does not count: the whole store may have been away.
+    """
+
+    def __init__(self, lease: float, gap: float) -> None:
+        self._lease = lease
+        self._gap = gap
+        self._moved: dict[str, tuple[int, float]] = {}
+        self._looked: float | None = None
+
+    def look(self, beats: dict[str, int], at: float) -> list[str]:
+        """Take in the counters as they stand at monotonic time `at`; the ids whose lease has lapsed."""
+        if self._looked is None or at - self._looked > self._gap:
+            self._moved.clear()
+        self._looked = at
+        self._moved = {
+            worker_id: self._moved[worker_id] if self._moved.get(worker_id, (None,))[0] == beat else (beat, at)
+            for worker_id, beat in beats.items()
+        }
+        return [worker_id for worker_id, (_, moved) in self._moved.items() if at - moved >= self._lease]
+
+
+class Clock:
+    """Runs the duties until stopped. Each is one short transaction, harmless when several clocks do it at once."""
+
+    def __init__(self, rt: Runtime, worker_id: str, tick_seconds: float) -> None:
+        self._rt = rt
+        self._worker_id = worker_id
+        self._tick_seconds = tick_seconds
+        self._leases = LeaseWatch(heartbeat.LEASE_SECONDS, gap=max(3.0, 3 * tick_seconds))
+        self._stopping = threading.Event()
+        self._duties: tuple[Callable[[], None], ...] = (
+            self._expire,
+            self._lapse,
+            self._apply_receipts,
+            self._ring,
+            self._beat,
+        )
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Tick until `stop`."""
+        heartbeat.start(self._rt, self._worker_id, "clock")
+        while not self._stopping.wait(self._tick_seconds):
+            self.tick()
+        heartbeat.end(self._rt, [self._worker_id])
+
+    def tick(self) -> None:
+        """Every duty once. One that fails is logged and leaves the others to do theirs."""
+        for duty in self._duties:
+            try:
+                duty()
+            except StoreUnavailable as error:
+                log.warning("the store is unavailable: %s", error)
+            except Exception:
+                log.exception("a duty of the clock broke")
+
+    def _expire(self) -> None:
+        with self._rt.store.write() as connection:
+            closed = alerts.expire(connection, self._rt.now())
+        for alert_id in closed:
+            self._rt.bell.changed(alert_id)
+
+    def _lapse(self) -> None:
+        with self._rt.store.read() as connection:
+            rows = instance.list_workers(connection)
+        lapsed = self._leases.look({row["id"]: row["beat"] for row in rows}, time.monotonic())
+        roles = {row["id"]: row["role"] for row in rows}
+        dead = [worker_id for worker_id in lapsed if roles[worker_id] == "worker"]
+        others = [
+            row["id"] for row in rows if row["id"] in lapsed and row["seen_at"] < self._rt.now() - _OTHERS_DEAD
+        ]
+        if dead:
+            log.warning("workers died", extra={"workers": dead})
+        if dead or others:
+            heartbeat.end(self._rt, dead + others)
+        with self._rt.store.write() as connection:
+            deliveries.lapse_orphans(connection, self._rt.now())
+
+    def _apply_receipts(self) -> None:
+        with self._rt.store.write() as connection:
+            changed = deliveries.apply_receipts(connection, self._rt.now())
+        for alert_id in changed:
+            self._rt.bell.changed(alert_id)
+
+    def _ring(self) -> None:
+        with self._rt.store.read() as connection:
+            due = deliveries.due_channels(connection, self._rt.now())
+        self._rt.bell.work(due)
+
+    def _beat(self) -> None:
+        heartbeat.beat(self._rt, self._worker_id, "clock")

@@ -1,0 +1,166 @@
+"""A worker process: RQ takes tickets in the main thread, one permanent event loop in another delivers."""
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import redis
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from alertd import bus, queue
+from alertd.service import heartbeat
+from alertd.service.runtime import Runtime
+from alertd.store.engine import StoreUnavailable
+from channels.base import Channel
+from workers import jobs
+from workers.deliver import Deliverer
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_REDIS_RETRY_SECONDS: Final = 1.0
+
+
+class _Loop:
+    """An event loop in a thread of its own. RQ runs each async job in a fresh loop, which would end kept connections."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="deliveries", daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class _TicketTaker(SimpleWorker):
+    """RQ's worker in this process, which says when it was asked to stop."""
+
+    max_connection_wait_time = 2.0
+    asked_to_stop: Callable[[], None]
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.asked_to_stop()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Nothing: a batch in hand is finished however often one asks; SIGKILL is there for those who insist."""
+
+
+class WorkerProcess:
+    """Delivers one channel until it is asked to stop; then finishes what it has in hand."""
+
+    def __init__(
+        self, rt: Runtime, channel: Channel, worker_id: str, redis_url: str, instance: str, tick_seconds: float
+    ) -> None:
+        self._rt = rt
+        self._channel = channel
+        self._worker_id = worker_id
+        self._redis_url = redis_url
+        self._instance = instance
+        self._tick_seconds = tick_seconds
+        self._stopping = threading.Event()
+        self._loop = _Loop()
+        self._deliverer = Deliverer(rt, channel, worker_id)
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT."""
+        self._listen_for_signals()
+        heartbeat.start(self._rt, self._worker_id, "worker", self._channel.kind)
+        jobs.serve_tickets(self._take)
+        background = [self._loop.submit(work()) for work in (self._beat, self._look_without_redis)]
+        try:
+            self._take_tickets()
+        finally:
+            self._stop()
+            for future in background:
+                future.cancel()
+            self._loop.submit(self._finish()).result()
+            heartbeat.end(self._rt, [self._worker_id])
+            self._loop.close()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._loop.loop.call_soon_threadsafe(self._deliverer.stop)
+
+    def _take(self, channel: str) -> int:
+        """Work a ticket off. What is left when its time is up gets a new one."""
+        if channel != self._channel.kind:
+            raise ValueError(f"this worker serves {self._channel.kind}, not {channel}")
+        started = time.monotonic()
+        attempts = self._loop.submit(self._drain()).result()
+        if time.monotonic() - started >= self._tick_seconds:
+            self._rt.bell.work([channel])
+        return attempts
+
+    async def _drain(self) -> int:
+        try:
+            return await self._deliverer.drain()
+        except StoreUnavailable as error:
+            log.warning("the store is unavailable: %s", error)
+            return 0
+
+    def _take_tickets(self) -> None:
+        """RQ's loop, begun again whenever Redis breaks it."""
+        while not self._stopping.is_set():
+            client = redis.Redis.from_url(self._redis_url)
+            try:
+                taker = _TicketTaker(
+                    [queue.open_queue(client, self._instance, self._channel.kind)],
+                    connection=client,
+                    serializer=JSONSerializer,
+                    exception_handlers=[_log_failure],
+                )
+                taker.asked_to_stop = self._stop
+                taker.work()
+            except (RedisError, OSError) as error:
+                log.warning("no tickets: Redis does not answer (%s)", type(error).__name__)
+            finally:
+                client.close()
+                self._listen_for_signals()  # RQ has put its own handlers in their place
+            self._stopping.wait(_REDIS_RETRY_SECONDS)
+
+    def _listen_for_signals(self) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: self._stop())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(heartbeat.BEAT_SECONDS)
+            try:
+                await asyncio.to_thread(heartbeat.beat, self._rt, self._worker_id, "worker", self._channel.kind)
+            except StoreUnavailable as error:
+                log.warning("no heartbeat: %s", error)
+
+    async def _look_without_redis(self) -> None:
+        """While Redis is away nobody rings: look for due work by ourselves."""
+        client = bus.connect(self._redis_url)
+        while True:
+            await asyncio.sleep(self._tick_seconds)
+            try:
+                await asyncio.to_thread(client.ping)
+            except (RedisError, OSError):
+                await self._drain()
+
+    async def _finish(self) -> None:
+        await self._drain()  # claims nothing any more: waits for the one under way
+        await self._channel.aclose()
+
+
+def _log_failure(job: Job, *error: Any) -> bool:
+    log.error("a ticket broke", exc_info=error, extra={"ticket": job.id})
+    return False
