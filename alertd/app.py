@@ -15,12 +15,12 @@ import uvicorn
 
 from alertd import bus, lifeline, log
 from alertd.compose import Parts, compose, read_settings
+from alertd.core.errors import StoreUnavailable
 from alertd.core.stream import FRAME_MAX
 from alertd.hub import Hub
 from alertd.service import heartbeat, watching
 from alertd.service.acknowledging import acknowledge_all
 from alertd.service.group_commit import GroupCommit
-from alertd.store.engine import StoreUnavailable
 from alertd.web.app import build_app
 from alertd.web.context import Web
 from alertd.web.limits import Limits
@@ -38,7 +38,9 @@ def main() -> int:
         lifeline.hold(arguments.lifeline)
     parts = compose(read_settings(os.environ), arguments.public_url)
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: None)  # uvicorn raises them again when it has stopped, to whoever was there before
+        signal.signal(
+            each, lambda *_: None
+        )  # uvicorn raises them again when it has stopped, to whoever was there before
     try:
         asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
     finally:

@@ -18,7 +18,7 @@ class RedisBell:
     """Rings over Redis from a thread of its own. What cannot be rung is dropped: the clock and the hubs look anyway."""
 
     def __init__(self, url: str, instance: str) -> None:
-        self._client = bus.connect(url)
+        self._client = queue.connect(url)
         self._instance = instance
         self._words: dict[str, None] = {}  # in order, each once
         self._filled = threading.Condition()

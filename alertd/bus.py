@@ -21,11 +21,6 @@ def _topic(instance: str) -> str:
     return f"alertd:{instance}:bell"
 
 
-def connect(url: str) -> redis.Redis:
-    """A client that gives up quickly: whoever rings must never be held up for long."""
-    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
-
-
 def publish(client: redis.Redis, instance: str, word: str) -> None:
     """Ring in every process of this installation. Raises RedisError."""
     client.publish(_topic(instance), word)

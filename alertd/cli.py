@@ -9,19 +9,18 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from alertd import __version__, log
 from alertd.compose import DEFAULT_PORT, Parts, compose, read_settings
 from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES
 from alertd.core.audience import Audience
-from alertd.core.errors import Fault
+from alertd.core.errors import Fault, StoreUnavailable
 from alertd.core.ids import make_id
 from alertd.core.roles import Role
 from alertd.serve import CannotStart, Roles, child_environment, run_roles, take_lock
 from alertd.service import access, directory, importing, posting
 from alertd.service.access import system_actor
-from alertd.store.engine import StoreUnavailable
 from alertd.store.migrate import NewerStore
 from channels.registry import KINDS
 from config.settings import Settings, SettingsError
@@ -30,6 +29,7 @@ _SHELL: Final = "system"  # who posts from a shell, unless --person says otherwi
 _REFUSED: Final = 1
 _MISUSED: Final = 2
 
+_Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Command = Callable[[argparse.Namespace, Settings], int]
 
 
@@ -112,7 +112,7 @@ def _people_import(arguments: argparse.Namespace, settings: Settings) -> int:
     except OSError as error:
         return _fail(f"cannot read {arguments.file}: {error.strerror}", _MISUSED)
     text = importing.decode(raw)
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         actor = system_actor(_SHELL)
         # What will change is shown before it does.
         report = importing.import_people(parts.rt, actor, text, dry_run=True)
@@ -140,7 +140,7 @@ def _print_report(report: importing.Report) -> None:
 
 
 def _token_create(arguments: argparse.Namespace, settings: Settings) -> int:
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         issued = access.create_token(parts.rt, system_actor(_SHELL), arguments.person, Role.parse(arguments.role))
     answer = {"id": issued.id, "token": issued.secret, "person": arguments.person, "role": arguments.role}
     print(json.dumps(answer) if arguments.json else issued.secret)
@@ -148,13 +148,13 @@ def _token_create(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _token_revoke(arguments: argparse.Namespace, settings: Settings) -> int:
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         access.revoke_token(parts.rt, system_actor(_SHELL), arguments.id)
     return 0
 
 
 def _link_create(arguments: argparse.Namespace, settings: Settings) -> int:
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         issued = access.create_link(parts.rt, system_actor(_SHELL), arguments.person)
         url = f"{parts.rt.public_url}/sign-in/{issued.secret}"
     print(json.dumps({"id": issued.id, "url": url, "person": arguments.person}) if arguments.json else url)
@@ -163,7 +163,7 @@ def _link_create(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _password_set(arguments: argparse.Namespace, settings: Settings) -> int:
     password = getpass.getpass("new password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         access.set_password(parts.rt, system_actor(_SHELL), arguments.person, password)
     return 0
 
@@ -173,7 +173,7 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
         return _fail("an urgent post must say what it is: add --real or --drill", _MISUSED)
     named = bool(arguments.group or arguments.to)
     audience = Audience(everyone=not named, groups=tuple(arguments.group or ()), people=tuple(arguments.to or ()))
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         if arguments.person == _SHELL:
             directory.ensure_system_person(parts.rt, _SHELL)
         draft = posting.Draft(
@@ -197,7 +197,7 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _vapid(arguments: argparse.Namespace, settings: Settings) -> int:
-    with _parts(settings) as parts:
+    with _Parts(settings) as parts:
         answer = {"public_key": parts.vapid.public_key}
         if arguments.private:
             answer["private_key"] = parts.vapid.private_key
@@ -205,7 +205,7 @@ def _vapid(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-class _parts:  # noqa: N801: used as a with statement
+class _Parts:
     """The installation for the length of one command."""
 
     def __init__(self, settings: Settings) -> None:
@@ -228,13 +228,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alertd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Command, text: str, within: argparse._SubParsersAction[argparse.ArgumentParser] = commands) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, text: str, within: _Subcommands = commands) -> argparse.ArgumentParser:
         made = within.add_parser(name, help=text, description=text)
         made.set_defaults(command=command)
         made.add_argument("--data", metavar="DIR", help="the data directory (ALERTD_DATA_DIR)")
         return made
 
-    def family(name: str, text: str) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    def family(name: str, text: str) -> _Subcommands:
         return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
 
     for name, run, text in (

@@ -77,9 +77,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     if store.is_sqlite and store.engine.url.database:
         os.chmod(store.engine.url.database, 0o600)  # it holds the keys, and how to reach everybody
     keys = [load_key(pair.private_key) for pair in installation.vapid]
-    channels = _configure(
-        settings, Context(url, settings.organisation, settings.region, {key.id: key for key in keys})
-    )
+    channels = _configure(settings, Context(url, settings.organisation, settings.region, {key.id: key for key in keys}))
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
     rt = Runtime(

@@ -10,6 +10,14 @@ JOB: Final = "workers.jobs.deliver"
 _TICKET_LIFE: Final = 600  # seconds: a ticket nobody took is worth nothing, the clock writes new ones
 
 
+_TIMEOUT: Final = 2.0  # seconds: whoever rings must never be held up for long
+
+
+def connect(url: str) -> redis.Redis:
+    """A client that gives up quickly."""
+    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
+
+
 def queue_name(instance: str, channel: str) -> str:
     return f"alertd-{instance}-{channel}"
 

@@ -260,7 +260,7 @@ def find_redis() -> str:
 def take_lock(path: Path) -> IO[str] | None:
     """Hold `path` for as long as this process lives; None when another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = open(path, "a+")  # noqa: SIM115: it is held by staying open
+    lock = open(path, "a+")  # noqa: SIM115 - it is held by staying open
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -321,9 +321,7 @@ def run_roles(
         web.keep_fds = (listening.fileno(),)
         children.append(web)
     for channel in roles.channels:
-        children.append(
-            python_child(f"worker:{channel}", lifeline, "workers", "worker", "--channel", channel, *shared)
-        )
+        children.append(python_child(f"worker:{channel}", lifeline, "workers", "worker", "--channel", channel, *shared))
     if roles.clock:
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
     supervisor = Supervisor(children, new_id)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, instance
-from alertd.store.engine import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +90,7 @@ class Clock:
         lapsed = self._leases.look({row["id"]: row["beat"] for row in rows}, time.monotonic())
         roles = {row["id"]: row["role"] for row in rows}
         dead = [worker_id for worker_id in lapsed if roles[worker_id] == "worker"]
-        others = [
-            row["id"] for row in rows if row["id"] in lapsed and row["seen_at"] < self._rt.now() - _OTHERS_DEAD
-        ]
+        others = [row["id"] for row in rows if row["id"] in lapsed and row["seen_at"] < self._rt.now() - _OTHERS_DEAD]
         if dead:
             log.warning("workers died", extra={"workers": dead})
         if dead or others:

@@ -10,12 +10,12 @@ from typing import Final
 from anyio import to_thread
 
 from alertd.core.delivery import Deferred, Outcome, State, after_attempt
+from alertd.core.errors import StoreUnavailable
 from alertd.core.message import Message, Rendered
 from alertd.service import posting, views
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries
 from alertd.store.deliveries import Claim, Settlement
-from alertd.store.engine import StoreUnavailable
 from alertd.store.rows import Row
 from channels.base import Channel
 
@@ -108,7 +108,7 @@ class Deliverer:
             severity=alert["severity"] if alert else "unknown",
             now=now,
             expires_at=alert["expires_at"] if alert else now + timedelta(days=1),
-            jitter=random.random(),  # noqa: S311: spreads retries, guards nothing
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
         self._outcomes.append(Settlement(claim, type(outcome).__name__.lower(), transition))
 
@@ -160,10 +160,5 @@ class Deliverer:
             written = deliveries.settle(connection, settlements, self._rt.now())
         for alert_id in {settlement.claim.alert_id for settlement in written}:
             self._rt.bell.changed(alert_id)
-        for settlement in written:
-            if settlement.transition.state is State.HELD:
-                log.error(
-                    "a delivery is held until this is mended: %s",
-                    settlement.transition.reason,
-                    extra={"channel": self._channel.kind, "delivery": settlement.claim.delivery_id},
-                )
+        for reason in {each.transition.reason for each in written if each.transition.state is State.HELD}:
+            log.error("deliveries are held until this is mended: %s", reason, extra={"channel": self._channel.kind})

@@ -16,10 +16,10 @@ from rq import SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from alertd import bus, queue
+from alertd import queue
+from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
-from alertd.store.engine import StoreUnavailable
 from channels.base import Channel
 from workers import jobs
 from workers.deliver import Deliverer
@@ -31,7 +31,7 @@ _REDIS_RETRY_SECONDS: Final = 1.0
 
 
 class _Loop:
-    """An event loop in a thread of its own. RQ runs each async job in a fresh loop, which would end kept connections."""
+    """An event loop in a thread of its own: RQ runs each async job in a fresh one, which ends kept connections."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -126,7 +126,7 @@ class WorkerProcess:
                     exception_handlers=[_log_failure],
                 )
                 taker.asked_to_stop = self._stop
-                taker.work()
+                taker.work(logging_level="WARNING")
             except (RedisError, OSError) as error:
                 log.warning("no tickets: Redis does not answer (%s)", type(error).__name__)
             finally:
@@ -148,7 +148,7 @@ class WorkerProcess:
 
     async def _look_without_redis(self) -> None:
         """While Redis is away nobody rings: look for due work by ourselves."""
-        client = bus.connect(self._redis_url)
+        client = queue.connect(self._redis_url)
         while True:
             await asyncio.sleep(self._tick_seconds)
             try:

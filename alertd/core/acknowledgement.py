@@ -113,7 +113,9 @@ def reply_code(recipient: int, keys: TokenKeys) -> str:
 
 
 _NUMBERS: Final = re.compile(r"\d+")
-_WORDS_FOR_YES: Final = frozenset({"ok", "yes", "ack", "はい", "確認", "確認しました", "了解", "了解しました", "見ました"})
+_WORDS_FOR_YES: Final = frozenset(
+    {"ok", "yes", "ack", "はい", "確認", "確認しました", "了解", "了解しました", "見ました"}
+)
 
 
 def read_reply(text: str, candidates: Sequence[Candidate]) -> Reply:

@@ -12,7 +12,9 @@ Severity = Literal["extreme", "severe", "moderate", "minor", "unknown"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("extreme", "severe", "moderate", "minor", "unknown")
 DEFAULT_SEVERITY: Final[Severity] = "severe"
 DEFAULT_LIFE: Final = timedelta(hours=24)
-MAX_LIFE: Final = timedelta(days=28)  # TTL a push service must accept at most: RFC 8030 section 5.2 leaves it open; 28 days is what they keep
+MAX_LIFE: Final = timedelta(
+    days=28
+)  # TTL a push service must accept at most: RFC 8030 section 5.2 leaves it open; 28 days is what they keep
 
 TITLE_MAX: Final = 200
 BODY_MAX: Final = 20_000

@@ -55,3 +55,7 @@ class TooMany(Fault):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class StoreUnavailable(Exception):
+    """The store cannot do this now; nothing was done, or it is not known whether it was. Try again."""

@@ -293,9 +293,7 @@ def _clean(text: str) -> str:
     return text.replace(LINK, "")
 
 
-def _longest(
-    text: str, assemble: Callable[[str], str], fits: Callable[[str], bool], *, at_least: int = 0
-) -> str:
+def _longest(text: str, assemble: Callable[[str], str], fits: Callable[[str], bool], *, at_least: int = 0) -> str:
     """`assemble` of the longest beginning of `text` that `fits`, marked where it was cut; `at_least` is kept anyway."""
     if fits(assemble(text)):
         return assemble(text)

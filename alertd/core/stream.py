@@ -105,7 +105,7 @@ def _frame(kind: str, **fields: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a connection starts: the offset that `hello` carries, what is replayed after it, and whether it is reset."""
+    """Where a connection starts: the offset that `hello` carries, whether more is replayed, whether it is reset."""
 
     offset: int
     replay: bool

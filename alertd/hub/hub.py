@@ -11,10 +11,11 @@ from anyio import to_thread
 
 from alertd.core import stream
 from alertd.core.alert import LANGUAGES, Language, headline
+from alertd.core.errors import StoreUnavailable
 from alertd.core.stream import Close, Position
 from alertd.store import alerts, credentials, instance
 from alertd.store.alerts import Event
-from alertd.store.engine import Store, StoreUnavailable
+from alertd.store.engine import Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -103,9 +103,7 @@ def revoke_token(rt: Runtime, actor: Actor, token_id: str) -> None:
     with rt.store.write() as connection:
         if not credentials.revoke(connection, "token", token_id, now):
             raise NotFound(f"there is no token {token_id!r}")
-        instance.record(
-            connection, at=now, actor=actor.person_id, action="token.revoke", object=token_id, details={}
-        )
+        instance.record(connection, at=now, actor=actor.person_id, action="token.revoke", object=token_id, details={})
 
 
 def authenticate(rt: Runtime, kind: credentials.Kind, secret: str) -> Actor:
@@ -169,9 +167,7 @@ def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> No
     with rt.store.write() as connection:
         if not people.set_password(connection, person_id, hashed):
             raise NotFound(f"there is no person {person_id!r}")
-        instance.record(
-            connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={}
-        )
+        instance.record(connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={})
 
 
 def digest(secret: str) -> str:

@@ -84,9 +84,7 @@ def _keep(connection: Connection, wish: Acknowledging, loaded: dict[str, Row | N
     first = acknowledgements.keep(connection, answer)
     if wish.by is not None:
         details = {"person": person_id, "answer": wish.answer}
-        instance.record(
-            connection, at=now, actor=wish.by, action="acknowledge.proxy", object=alert_id, details=details
-        )
+        instance.record(connection, at=now, actor=wish.by, action="acknowledge.proxy", object=alert_id, details=details)
     kept = acknowledgements.of(connection, recipient_id)
     assert kept is not None
     return Acknowledged(acknowledgement_view(kept), first)
@@ -98,7 +96,8 @@ def _recipient(connection: Connection, wish: Acknowledging) -> tuple[int, str, s
         if row is None:
             raise NotFound("this link belongs to no alert")
         return wish.recipient, row["alert_id"], row["person_id"]
-    assert wish.alert is not None and wish.person is not None
+    assert wish.alert is not None
+    assert wish.person is not None
     number = alerts.recipient_of(connection, wish.alert, wish.person)
     if number is not None:
         return number, wish.alert, wish.person

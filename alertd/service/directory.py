@@ -224,9 +224,7 @@ def put_group(
         people.set_supervisors(connection, group_id, supervisors)
         people.bump_version(connection)
         details = {"parent": parent, "supervisors": list(supervisors)}
-        instance.record(
-            connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details
-        )
+        instance.record(connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details)
     return {"id": group_id, "name": name.strip(), "parent": parent, "supervisors": sorted(set(supervisors))}, made
 
 

@@ -115,8 +115,9 @@ def _read(text: str, report: Report) -> list[tuple[int, PersonDraft]]:
 
 def _header(cells: Sequence[str]) -> list[str]:
     header = [cell.strip().lower() for cell in cells]
-    faults = [("header", f"unknown column {name!r}; there are {', '.join(COLUMNS)}") for name in header
-              if name not in COLUMNS]
+    faults = [
+        ("header", f"unknown column {name!r}; there are {', '.join(COLUMNS)}") for name in header if name not in COLUMNS
+    ]
     faults += [("header", f"column {name!r} is missing") for name in _REQUIRED if name not in header]
     faults += [("header", f"column {name!r} stands twice") for name in COLUMNS if header.count(name) > 1]
     if faults:

@@ -142,7 +142,7 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
         if draft.urgent:
             values = {**_alert_values(rt, draft, actor.person_id, now), "id": alert_id, "post_id": post_id}
             alert, channels = issue(connection, rt, values, _plan(rt, draft), recipients)
-            body = {"post": {**views.post(row), "alert": alert_id}, "alert": views.alert(alert)}
+            body = {"post": {**views.post(row), "alert": alert_id, "drill": draft.drill}, "alert": views.alert(alert)}
         if key is not None:
             posts.keep_response(connection, actor.person_id, key, body)
         if alert is not None:
@@ -243,9 +243,7 @@ def _reader(connection: Connection, actor: Actor) -> dict[str, Any]:
     return {"reader": actor.person_id, "reader_groups": with_ancestors(direct, people.parents(connection))}
 
 
-def _claim_key(
-    connection: Connection, actor: Actor, key: str, draft: Draft, now: datetime
-) -> Mapping[str, Any] | None:
+def _claim_key(connection: Connection, actor: Actor, key: str, draft: Draft, now: datetime) -> Mapping[str, Any] | None:
     if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
         raise Invalid([("Idempotency-Key", f"must be 1 to {KEY_MAX} printable characters")])
     earlier = posts.claim_key(connection, actor.person_id, key, draft.fingerprint, now)

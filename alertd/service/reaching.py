@@ -27,7 +27,7 @@ _TEST_TEXT: Final[dict[Language, tuple[str, str]]] = {
 def subscribe(
     rt: Runtime, actor: Actor, channel: str, address: Mapping[str, str], label: str | None
 ) -> tuple[str, bool]:
-    """Reach `actor` at this address, checked by its channel before; (id, made). The same address is one subscription."""
+    """Reach `actor` at this address, which its channel has checked; (id, made). The same address twice is one."""
     now = rt.now()
     values = subscription_values(rt, actor.person_id, channel, address, label[:LABEL_MAX] if label else None, now)
     with rt.store.write() as connection:

@@ -91,9 +91,7 @@ def link_length(rt: Runtime) -> int:
 
 def rendered(rt: Runtime, content: Content, language: str, channel: str) -> Rendered:
     """An alert's text for one language and channel, not yet personal."""
-    return render(
-        content, cast("Language", language), rt.budgets[channel], link_length=link_length(rt), zone=rt.zone
-    )
+    return render(content, cast("Language", language), rt.budgets[channel], link_length=link_length(rt), zone=rt.zone)
 
 
 def personal(rt: Runtime, text: Rendered, recipient_id: int, channel: str) -> Message:

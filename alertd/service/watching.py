@@ -62,7 +62,11 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         reachable = alerts.reachable_people(connection, alert_id, HOPEFUL)
         counts = alerts.channel_counts(connection, alert_id)
         last = alerts.last_acknowledged_at(connection, alert_id)
-        groups, parents, members = people.list_groups(connection), people.parents(connection), people.members(connection)
+        groups, parents, members = (
+            people.list_groups(connection),
+            people.parents(connection),
+            people.members(connection),
+        )
     channels: dict[str, dict[str, int]] = {channel: {state.value: 0 for state in STATES} for channel in rt.channels}
     for channel, state, count in counts:
         channels.setdefault(channel, {each.value: 0 for each in STATES})[state] = count
@@ -120,8 +124,12 @@ def list_recipients(
         wanted = alerts.recipient_ids(connection, alert_id)
         answered = alerts.acknowledged_people(connection, alert_id)
         unreachable = wanted - alerts.reachable_people(connection, alert_id, HOPEFUL) - answered.keys()
-        chosen = {"outstanding": wanted - answered.keys(), "acknowledged": wanted & answered.keys(),
-                  "unreachable": unreachable, None: wanted}[state]
+        chosen = {
+            "outstanding": wanted - answered.keys(),
+            "acknowledged": wanted & answered.keys(),
+            "unreachable": unreachable,
+            None: wanted,
+        }[state]
         ids = sorted(person_id for person_id in chosen if after is None or person_id > after)
         shown = ids[:limit]
         persons = people.get_many(connection, shown)

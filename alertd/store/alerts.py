@@ -86,7 +86,7 @@ def active_for(connection: Connection, person_ids: Collection[str], now: datetim
 
 
 def expire(connection: Connection, now: datetime) -> list[str]:
-    """Close the alerts whose life is over; their ids. What no attempt will be made for any more is expired with them."""
+    """Close the alerts whose life is over, and expire what no attempt will be made for any more; their ids."""
     over = update(alerts).where(alerts.c.state == "active", alerts.c.expires_at <= now)
     closed = list(connection.execute(over.values(state="expired", closed_at=now).returning(alerts.c.id)).scalars())
     dead = select(alerts.c.id).where(alerts.c.state == "expired")

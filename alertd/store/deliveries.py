@@ -139,9 +139,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
         written.append(settlement)
         this_attempt = and_(attempts.c.delivery_id == claim.delivery_id, attempts.c.attempt == claim.attempt)
         connection.execute(
-            update(attempts)
-            .where(this_attempt)
-            .values(ended_at=now, outcome=settlement.outcome, reason=after.reason)
+            update(attempts).where(this_attempt).values(ended_at=now, outcome=settlement.outcome, reason=after.reason)
         )
         if after.retire:
             _retire(connection, claim.subscription_id, after.reason, now)
@@ -181,9 +179,7 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 def keep_receipt(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:
     """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply_receipts`."""
     values = {"channel": channel, "provider_id": receipt.provider_id, "delivered": receipt.delivered}
-    connection.execute(
-        insert(receipts).values(**values, reason=receipt.reason, retire=receipt.retire, received_at=now)
-    )
+    connection.execute(insert(receipts).values(**values, reason=receipt.reason, retire=receipt.retire, received_at=now))
 
 
 def apply_receipts(connection: Connection, now: datetime) -> set[str]:

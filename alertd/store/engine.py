@@ -10,12 +10,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
+from alertd.core.errors import StoreUnavailable
+
 _BUSY_SECONDS: Final = 3  # how long a writer waits for another process before the caller is told to come again
 _POOL_SIZE: Final = 10
-
-
-class StoreUnavailable(Exception):
-    """The store cannot do this now; nothing was done, or it is not known whether it was. Try again."""
 
 
 class Store:
@@ -87,6 +85,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that turns into a writer fails at once when another wrote meanwhile; an immediate one waits.
+    # A deferred transaction that turns into a writer fails when another wrote meanwhile; an immediate one waits.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

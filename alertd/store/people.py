@@ -152,9 +152,7 @@ def retire_subscription(connection: Connection, subscription_id: str, reason: st
     return connection.execute(query.values(retired_at=now, retired_reason=reason)).rowcount == 1
 
 
-def retire_elsewhere(
-    connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime
-) -> None:
+def retire_elsewhere(connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime) -> None:
     """A browser belongs to whoever subscribed it last: end other people's subscriptions to the same address."""
     query = update(subscriptions).where(
         subscriptions.c.channel == channel,

@@ -10,9 +10,7 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-def insert_new(
-    connection: Connection, table: Table, values: Sequence[Mapping[str, Any]], returning: str
-) -> list[Any]:
+def insert_new(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]], returning: str) -> list[Any]:
     """Insert the rows that are not there yet; the `returning` column of those that were really made."""
     if not values:
         return []

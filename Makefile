@@ -1,0 +1,26 @@
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check
+
+help:
+	@echo "make demo          start everything on this machine, post an urgent alert, watch it arrive, keep serving"
+	@echo "make demo ONCE=1   the same, ending by itself"
+	@echo "make test          install what the tests need and run them all"
+	@echo "make check         format, lint, types, layers, fast tests"
+
+demo: .venv/installed
+	@$(PYTHON) -m tests.demo $(if $(ONCE),--once)
+
+test: .venv/installed
+	@.ci/setup
+	@$(PYTHON) -m pytest
+
+check: .venv/installed
+	@$(PYTHON) -m ruff format --check --output-format concise .
+	@$(PYTHON) -m ruff check --output-format concise .
+	@$(PYTHON) -m mypy
+	@$(PYTHON) -m pytest -q -m "not services and not slow and not judges"
+
+.venv/installed: pyproject.toml config/constraints.txt .ci/venv
+	@.ci/venv

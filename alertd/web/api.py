@@ -1,0 +1,231 @@
+"""The JSON API under /api/v1: each handler reads a call, lets `service` act, and words the answer."""
+
+from typing import Any, Final
+
+from starlette.responses import JSONResponse, Response
+
+from alertd.core.acknowledgement import Way
+from alertd.core.errors import Invalid
+from alertd.core.roles import Role
+from alertd.service import access, directory, importing, posting, reaching, watching
+from alertd.service.acknowledging import wish_of
+from alertd.web import models
+from alertd.web.bodies import read_body, require_media
+from alertd.web.context import in_thread, web_of
+from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Query, page_answer, read_limit
+from alertd.web.limits import TESTS
+from channels.base import AddressError
+
+_ROOT: Final = "/api/v1"
+_IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
+_DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
+_STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable"))
+
+
+async def post_posts(call: Call) -> Response:
+    web = web_of(call.request)
+    key = call.request.headers.get("idempotency-key")
+    draft = call.body.draft()
+    posted = await in_thread(lambda: posting.post(web.rt, call.actor, draft, key))
+    return JSONResponse(posted.body, 201, headers={"Idempotency-Replayed": "true"} if posted.repeated else None)
+
+
+async def get_posts(call: Call) -> Response:
+    rt, limit = web_of(call.request).rt, read_limit(call.request)
+    before = call.request.query_params.get("cursor")
+    items = await in_thread(lambda: posting.read_board(rt, call.actor, before=before, limit=limit + 1))
+    return page_answer(items, limit, lambda item: str(item["id"]))
+
+
+async def get_post(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse(await in_thread(lambda: posting.read_post(rt, call.actor, call.path("id"))))
+
+
+async def get_alerts(call: Call) -> Response:
+    rt, limit = web_of(call.request).rt, read_limit(call.request)
+    before = call.request.query_params.get("cursor")
+    items = await in_thread(lambda: watching.read_alerts(rt, call.actor, before=before, limit=limit + 1))
+    return page_answer(items, limit, lambda item: str(item["id"]))
+
+
+async def get_alert(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse(await in_thread(lambda: watching.read_alert(rt, call.actor, call.path("id"))))
+
+
+async def post_acknowledgement(call: Call) -> Response:
+    web, body = web_of(call.request), call.body
+    wish = wish_of(
+        call.actor,
+        call.path("id"),
+        Way.API if call.actor.kind == "token" else Way.PAGE,
+        person=body.person,
+        answer=body.answer,
+        comment=body.comment,
+        answered_at=body.answered_at,
+    )
+    kept = await web.acknowledgements.submit(wish)
+    return JSONResponse(dict(kept.body))
+
+
+async def get_summary(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: watching.read_alert(rt, call.actor, call.path("id")))
+    return JSONResponse(await in_thread(lambda: watching.summarise(rt, call.path("id"))))
+
+
+async def get_recipients(call: Call) -> Response:
+    rt, limit = web_of(call.request).rt, read_limit(call.request)
+    state: Any = call.request.query_params.get("state")
+    after = call.request.query_params.get("cursor")
+    await in_thread(lambda: watching.read_alert(rt, call.actor, call.path("id")))
+    items, cursor = await in_thread(
+        lambda: watching.list_recipients(rt, call.path("id"), state=state, after=after, limit=limit)
+    )
+    return JSONResponse({"items": items, "next": cursor})
+
+
+async def get_people(call: Call) -> Response:
+    rt, limit = web_of(call.request).rt, read_limit(call.request)
+    after = call.request.query_params.get("cursor")
+    items = await in_thread(lambda: directory.list_people(rt, after=after, limit=limit + 1))
+    return page_answer(items, limit, lambda item: str(item["id"]))
+
+
+async def put_person(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    draft = call.body.draft(_path_id(call))
+    person, made = await in_thread(lambda: directory.put_person(rt, call.actor, draft))
+    return JSONResponse(person, 201 if made else 200)
+
+
+async def import_people(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    require_media(call.request, "text/csv")
+    dry_run = call.request.query_params.get("dry_run") == "true"
+    text = importing.decode(await read_body(call.request, _IMPORT_MAX))
+    report = await in_thread(lambda: importing.import_people(rt, call.actor, text, dry_run=dry_run))
+    if report.errors and not dry_run:
+        raise Invalid([(f"row {row}: {field}", message) for row, field, message in report.errors])
+    return JSONResponse(report.as_json())
+
+
+async def get_groups(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: directory.list_groups(rt)), "next": None})
+
+
+async def put_group(call: Call) -> Response:
+    rt, body, group_id = web_of(call.request).rt, call.body, _path_id(call)
+    supervisors = list(dict.fromkeys(body.supervisors))
+    group, made = await in_thread(
+        lambda: directory.put_group(rt, call.actor, group_id, body.name, body.parent, supervisors)
+    )
+    return JSONResponse(group, 201 if made else 200)
+
+
+async def get_boards(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: directory.list_boards(rt)), "next": None})
+
+
+async def put_board(call: Call) -> Response:
+    rt, body, board_id = web_of(call.request).rt, call.body, _path_id(call)
+    board, made = await in_thread(lambda: directory.put_board(rt, call.actor, board_id, body.name))
+    return JSONResponse(board, 201 if made else 200)
+
+
+def _path_id(call: Call) -> str:
+    """The id in the path; a body that names another one is refused."""
+    path_id = call.path("id")
+    if call.body.id is not None and call.body.id != path_id:
+        raise Invalid([("id", f"must be {path_id!r} as in the path, or be left out")])
+    return path_id
+
+
+async def post_token(call: Call) -> Response:
+    rt, body = web_of(call.request).rt, call.body
+    issued = await in_thread(lambda: access.create_token(rt, call.actor, body.person, Role.parse(body.role)))
+    return JSONResponse({"id": issued.id, "token": issued.secret, "person": body.person, "role": body.role}, 201)
+
+
+async def delete_token(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: access.revoke_token(rt, call.actor, call.path("id")))
+    return Response(status_code=204)
+
+
+async def get_push_key(call: Call) -> Response:
+    return JSONResponse({"public_key": web_of(call.request).vapid_public_key})
+
+
+async def post_subscription(call: Call) -> Response:
+    web, body = web_of(call.request), call.body
+    raw = {
+        "endpoint": body.endpoint,
+        "p256dh": body.keys.p256dh,
+        "auth": body.keys.auth,
+        "key_id": web.vapid_key_id,
+    }
+    try:
+        address = web.channels["webpush"].parse_address(raw)
+    except AddressError as error:
+        name = error.field if error.field == "endpoint" else f"keys.{error.field}"
+        raise Invalid([(name, error.message)]) from error
+    subscription_id, made = await in_thread(
+        lambda: reaching.subscribe(web.rt, call.actor, "webpush", address, body.label)
+    )
+    return JSONResponse({"id": subscription_id}, 201 if made else 200)
+
+
+async def delete_subscription(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: reaching.unsubscribe(rt, call.actor, call.path("id")))
+    return Response(status_code=204)
+
+
+async def post_test(call: Call) -> Response:
+    web = web_of(call.request)
+    web.limits.spend(TESTS, "test", call.actor.person_id)
+    return JSONResponse({"alert": await in_thread(lambda: reaching.send_test(web.rt, call.actor))}, 201)
+
+
+ENDPOINTS: Final = (
+    Endpoint("POST", f"{_ROOT}/posts", Role.MANAGER, "Post; an urgent post becomes an alert", post_posts,
+             models.PostedAnswer, models.PostBody, 201),
+    Endpoint("GET", f"{_ROOT}/posts", Role.STAFF, "The board, newest first", get_posts, models.PageAnswer,
+             query=(CURSOR, LIMIT)),
+    Endpoint("GET", f"{_ROOT}/posts/{{id}}", Role.STAFF, "One post", get_post, models.ObjectAnswer),
+    Endpoint("GET", f"{_ROOT}/alerts", Role.STAFF, "Alerts, newest first", get_alerts, models.PageAnswer,
+             query=(CURSOR, LIMIT)),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert", get_alert, models.ObjectAnswer),
+    Endpoint("POST", f"{_ROOT}/alerts/{{id}}/acknowledgements", Role.STAFF, "Acknowledge, or answer",
+             post_acknowledgement, models.ObjectAnswer, models.AcknowledgementBody),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}/summary", Role.VIEWER, "Who has answered, in numbers", get_summary,
+             models.ObjectAnswer),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}/recipients", Role.VIEWER, "Who has answered, by person", get_recipients,
+             models.PageAnswer, query=(_STATE, CURSOR, LIMIT)),
+    Endpoint("GET", f"{_ROOT}/people", Role.MANAGER, "People", get_people, models.PageAnswer, query=(CURSOR, LIMIT)),
+    Endpoint("PUT", f"{_ROOT}/people/{{id}}", Role.MANAGER, "Make or replace a person", put_person,
+             models.ObjectAnswer, models.PersonBody),
+    Endpoint("POST", f"{_ROOT}/people/import", Role.MANAGER, "Import people from CSV", import_people,
+             models.ObjectAnswer, query=(_DRY_RUN,), takes="text/csv"),
+    Endpoint("GET", f"{_ROOT}/groups", Role.ADMIN, "Groups", get_groups, models.PageAnswer),
+    Endpoint("PUT", f"{_ROOT}/groups/{{id}}", Role.ADMIN, "Make or replace a group", put_group, models.ObjectAnswer,
+             models.GroupBody),
+    Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, models.PageAnswer),
+    Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, models.ObjectAnswer,
+             models.BoardBody),
+    Endpoint("POST", f"{_ROOT}/tokens", Role.ADMIN, "Make a bearer token", post_token, models.TokenAnswer,
+             models.TokenBody, 201),
+    Endpoint("DELETE", f"{_ROOT}/tokens/{{id}}", Role.ADMIN, "Revoke a token", delete_token, None, status=204),
+    Endpoint("GET", f"{_ROOT}/push/key", None, "The key that browsers subscribe with", get_push_key,
+             models.PushKeyAnswer),
+    Endpoint("POST", f"{_ROOT}/me/subscriptions", Role.STAFF, "Reach me on this browser", post_subscription,
+             models.IdAnswer, models.SubscriptionBody, 201),
+    Endpoint("DELETE", f"{_ROOT}/me/subscriptions/{{id}}", Role.STAFF, "Reach me there no more", delete_subscription,
+             None, status=204),
+    Endpoint("POST", f"{_ROOT}/me/test", Role.STAFF, "Send me a test over every way", post_test, models.ObjectAnswer,
+             status=201),
+)  # fmt: skip

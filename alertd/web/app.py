@@ -1,0 +1,112 @@
+"""Puts the web process together: routes, refusals in their documented form, and what runs beside them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from alertd.core.errors import Fault, StoreUnavailable, TooMany
+from alertd.web import api, health, hooks, pages
+from alertd.web.bodies import STATUS, error_response, status_code_name
+from alertd.web.context import Web
+from alertd.web.endpoints import openapi, routes
+from alertd.web.security import SecurityHeaders
+from alertd.web.sockets import stream_endpoint
+
+log = logging.getLogger(__name__)
+
+_FOR_PROGRAMS: Final = ("/api/", "/hooks/", "/health/", "/openapi.json")
+_BUSY_SECONDS: Final = 2
+
+Background = Callable[[], Awaitable[None]]
+
+
+def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
+    """The web application. `background` runs as long as it does; when one of them ends, the process must end too."""
+    document = openapi(api.ENDPOINTS)
+
+    async def describe(_request: Request) -> Response:
+        return JSONResponse(document)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.ensure_future(work()) for work in background]
+        try:
+            yield
+        finally:
+            web.hub.close_all()
+            await web.acknowledgements.drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for channel in web.channels.values():
+                await channel.aclose()
+
+    app = Starlette(
+        routes=[
+            Route("/openapi.json", describe),
+            WebSocketRoute("/api/v1/stream", stream_endpoint),
+            *routes(api.ENDPOINTS),
+            *hooks.routes,
+            *health.routes,
+            *pages.routes,
+        ],
+        exception_handlers={
+            Fault: _fault,
+            HTTPException: _http_exception,
+            StoreUnavailable: _unavailable,
+            Exception: _internal,
+        },
+        middleware=[Middleware(SecurityHeaders, https=web.is_https)],
+        lifespan=lifespan,
+    )
+    app.state.web = web
+    return app
+
+
+async def _answer(request: Request, status: int, code: str, message: str, fault: Fault | None = None) -> Response:
+    details = fault.details if fault else ()
+    retry_after = fault.retry_after if isinstance(fault, TooMany) else _BUSY_SECONDS if status == 503 else None
+    if request.url.path.startswith(_FOR_PROGRAMS):
+        return error_response(status, code, message, details, retry_after)
+    response = await pages.error_page(request, status, code, message, details)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Fault)
+    return await _answer(request, STATUS[type(error)], error.code, error.message, error)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = error.detail
+    if error.status_code in (404, 405) and detail == HTTPStatus(error.status_code).phrase:
+        word = "there is nothing at" if error.status_code == 404 else f"{request.method} is not possible at"
+        detail = f"{word} {request.url.path}"
+    response = await _answer(request, error.status_code, status_code_name(error.status_code), detail)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    log.warning("the store is unavailable: %s", error)
+    message = "nothing was done, or it is not known whether it was: try again in a moment"
+    return await _answer(request, 503, "unavailable", message)
+
+
+async def _internal(request: Request, _error: Exception) -> Response:
+    # Starlette logs the exception itself after this answer.
+    return error_response(500, "internal", "something went wrong here; it is in the log")

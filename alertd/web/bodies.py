@@ -1,0 +1,95 @@
+"""Reading requests within their limits, and wording refusals."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from alertd.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooMany, Unauthenticated
+
+REQUEST_MAX: Final = 1_000_000  # bytes of a request's body
+_FIELDS_MAX: Final = 1_000
+
+STATUS: Final[dict[type[Fault], int]] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    TooMany: 429,
+}
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_body(request: Request, most: int = REQUEST_MAX) -> bytes:
+    """The body; HTTPException 413 as soon as it is larger than `most` bytes."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > most:
+        raise HTTPException(413, f"a request's body may have at most {most} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413, f"a request's body may have at most {most} bytes")
+    return bytes(body)
+
+
+def require_media(request: Request, *allowed: str) -> str:
+    """The media type of the body; HTTPException 415 unless it is one of `allowed`."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in allowed:
+        raise HTTPException(415, f"send the body as {' or '.join(allowed)}")
+    return media
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """The body as `model`, taken strictly: nothing is coerced. HTTPException 400, 413, 415; Invalid."""
+    require_media(request, "application/json")
+    body = await read_body(request)
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        if faults[0]["type"] == "json_invalid":
+            raise HTTPException(400, f"the body is not JSON: {faults[0]['msg']}") from error
+        raise Invalid([(field_name(fault["loc"]), fault["msg"]) for fault in faults]) from error
+
+
+def field_name(location: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in location) or "body"
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """The fields of an urlencoded form, in order, empty ones too. HTTPException 400, 413, 415."""
+    body = await read_body(request)
+    if not body:
+        return []
+    require_media(request, "application/x-www-form-urlencoded")
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
+    except ValueError as error:
+        raise HTTPException(400, "the form is not urlencoded UTF-8") from error
+
+
+def error_body(code: str, message: str, details: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    listed = [{"field": field, "message": text} for field, text in details]
+    return {"error": {"code": code, "message": message, "details": listed}}
+
+
+def status_code_name(status: int) -> str:
+    """An error's `code` where only its HTTP status is known."""
+    return HTTPStatus(status).name.lower()
+
+
+def error_response(
+    status: int, code: str, message: str, details: Sequence[tuple[str, str]] = (), retry_after: int | None = None
+) -> JSONResponse:
+    """The documented error body."""
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
+    return JSONResponse(error_body(code, message, details), status, headers=headers)

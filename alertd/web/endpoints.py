@@ -1,0 +1,177 @@
+"""One description per API call: routing, rights, validation and the OpenAPI document all read the same one."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from alertd import __version__
+from alertd.core.errors import Invalid
+from alertd.core.roles import Role
+from alertd.service.runtime import Actor
+from alertd.web.bodies import read_json
+from alertd.web.context import web_of
+from alertd.web.models import ErrorAnswer
+from alertd.web.security import check_csrf, require
+
+LIMIT_DEFAULT: Final = 100
+LIMIT_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, ready to be carried out: who asks, and what was sent."""
+
+    request: Request
+    actor: Actor
+    body: Any  # an instance of the endpoint's body model, or None
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+CURSOR: Final = Query("cursor", "where the page before ended: its `next`")
+LIMIT: Final = Query("limit", f"items on a page, 1 to {LIMIT_MAX}, otherwise {LIMIT_DEFAULT}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One API call. `role` None: anybody, without signing in; its `handle` gets no actor."""
+
+    method: str
+    path: str
+    role: Role | None
+    summary: str
+    handle: Callable[[Call], Awaitable[Response]]
+    answer: type[BaseModel] | None
+    body: type[BaseModel] | None = None
+    status: int = 200
+    query: tuple[Query, ...] = ()
+    takes: str | None = None  # the media type of a body that `handle` reads by itself
+
+    async def __call__(self, request: Request) -> Response:
+        _check_query(request, self.query)
+        if self.role is None:
+            return await self.handle(Call(request, _NOBODY, None))
+        actor = await require(request, self.role)
+        if request.method not in ("GET", "HEAD"):
+            check_csrf(web_of(request), actor, request.headers.get("x-csrf-token"))
+        body = await read_json(request, self.body) if self.body else None
+        return await self.handle(Call(request, actor, body))
+
+
+_NOBODY: Final = Actor("", "", "ja", Role.STAFF, "", "nobody")
+
+
+def _check_query(request: Request, known: Sequence[Query]) -> None:
+    names = {query.name: query for query in known}
+    faults = [
+        (name, "is not a parameter of this call")
+        if name not in names
+        else (name, f"must be one of {names[name].choices}")
+        for name, value in request.query_params.multi_items()
+        if name not in names or (names[name].choices and value not in names[name].choices)
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def read_limit(request: Request) -> int:
+    """How many items the caller wants. Raises Invalid."""
+    raw = request.query_params.get("limit", str(LIMIT_DEFAULT))
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= LIMIT_MAX):
+        raise Invalid([("limit", f"must be 1 to {LIMIT_MAX}")])
+    return int(raw)
+
+
+def page_answer(items: Sequence[dict[str, Any]], limit: int, cursor: Callable[[dict[str, Any]], str]) -> JSONResponse:
+    """A page of at most `limit` of `items`, which were read with a limit of one more to see whether there is a next."""
+    shown = list(items[:limit])
+    return JSONResponse({"items": shown, "next": cursor(shown[-1]) if len(items) > limit else None})
+
+
+def routes(endpoints: Sequence[Endpoint]) -> list[Route]:
+    """Starlette routes: one per path, so that a wrong method is 405 and not 404."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return [_route(path, by_method) for path, by_method in by_path.items()]
+
+
+def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
+    async def dispatch(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await by_method[method](request)
+
+    return Route(path, dispatch, methods=list(by_method))
+
+
+def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these calls."""
+    models = {model for endpoint in endpoints for model in (endpoint.body, endpoint.answer, ErrorAnswer) if model}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in ordered], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "alertd", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)(?::\w+)?}", endpoint.path)
+    ]
+    for query in endpoint.query:
+        schema: dict[str, Any] = {"type": "string", **({"enum": list(query.choices)} if query.choices else {})}
+        parameters.append({"name": query.name, "in": "query", "description": query.description, "schema": schema})
+    answer = {"description": endpoint.summary, **_content(endpoint.answer)}
+    operation: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z]+', '_', endpoint.path.removeprefix('/api/v1'))}",
+        "parameters": parameters,
+        "responses": {
+            str(endpoint.status): answer,
+            "default": {"description": "refused", **_content(ErrorAnswer)},
+        },
+    }
+    if endpoint.role is not None:
+        operation["security"] = [{"bearer": []}]
+        operation["x-role"] = endpoint.role.word
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, **_content(endpoint.body)}
+    if endpoint.takes is not None:
+        operation["requestBody"] = {"required": True, "content": {endpoint.takes: {"schema": {"type": "string"}}}}
+    return operation
+
+
+def _content(model: type[BaseModel] | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}}

@@ -1,0 +1,110 @@
+"""What providers tell us: receipts and replies, each signed on the public URL."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from alertd.core.acknowledgement import Candidate
+from alertd.core.errors import Forbidden, NotFound
+from alertd.service.acknowledging import Understood, understand_reply
+from alertd.service.directory import address_hash
+from alertd.service.reaching import receive_receipts
+from alertd.web.bodies import read_form
+from alertd.web.context import Web, in_thread, web_of
+from channels.base import Channel, Receipts, Replies, SignatureError
+
+_TWILIO: Final = "sms"
+
+_SAID: Final = {
+    "ja": {
+        "kept": "回答を受け付けました: {title}",
+        "kept_answer": "「{answer}」と受け付けました: {title}",
+        "nothing-open": "回答できる通知はありません。",
+        "unclear": "読み取れませんでした。番号だけを返信してください。",
+        "which": "どの通知への回答かわかりません。次のように返信してください。",
+        "plain": "確認",
+    },
+    "en": {
+        "kept": "Your answer was received: {title}",
+        "kept_answer": "Received “{answer}”: {title}",
+        "nothing-open": "There is nothing to answer now.",
+        "unclear": "Not understood. Reply with the number only.",
+        "which": "Several alerts are open. Reply like this:",
+        "plain": "seen",
+    },
+}
+
+
+def _channel(web: Web) -> Channel:
+    return web.channels[_TWILIO]
+
+
+def _public(request: Request) -> str:
+    """The URL that the provider called and signed: behind a proxy ours looks different."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{web_of(request).rt.public_url}{request.url.path}{query}"
+
+
+async def twilio_status(request: Request) -> Response:
+    """Late news of a message. Unknown ones are kept and answered with success: they may be early."""
+    web, channel = web_of(request), _channel(web_of(request))
+    form = await read_form(request)
+    if not isinstance(channel, Receipts):
+        raise NotFound("SMS is not set up here")
+    try:
+        receipts = channel.parse_receipts(_public(request), request.headers, form)
+    except SignatureError as error:
+        raise Forbidden("the signature is missing or not right") from error
+    await in_thread(lambda: receive_receipts(web.rt, channel.kind, receipts))
+    return Response(status_code=204)
+
+
+async def twilio_inbound(request: Request) -> Response:
+    """A person's reply by SMS: kept before it is answered, asked back about where it is not clear."""
+    web, channel = web_of(request), _channel(web_of(request))
+    form = await read_form(request)
+    if not isinstance(channel, Replies):
+        raise NotFound("SMS is not set up here")
+    try:
+        inbound = channel.parse_reply(_public(request), request.headers, form)
+    except SignatureError as error:
+        raise Forbidden("the signature is missing or not right") from error
+    sender = address_hash({"phone": inbound.sender})
+    understood = await in_thread(lambda: understand_reply(web.rt, channel.kind, sender, inbound.text))
+    if understood.wish is not None:
+        await web.acknowledgements.submit(understood.wish)
+    media, body = channel.render_answer(_answer(understood))
+    return Response(body, media_type=media)
+
+
+def _answer(understood: Understood) -> str:
+    said = _SAID["en" if understood.language == "en" else "ja"]
+    if understood.wish is not None:
+        candidate = understood.candidates[0]
+        choice = candidate.ask.choice(understood.wish.answer or "") if candidate.ask else None
+        if choice is not None:
+            return said["kept_answer"].format(answer=choice.label, title=candidate.title)
+        return said["kept"].format(title=candidate.title)
+    lines = [said[understood.problem or "unclear"]]
+    if understood.problem in ("which", "unclear"):
+        lines += _examples(understood.candidates, said)
+    return "\n".join(lines)
+
+
+def _examples(candidates: Sequence[Candidate], said: dict[str, str]) -> list[str]:
+    lines = []
+    for candidate in candidates:
+        code = candidate.code if len(candidates) > 1 else ""
+        lines.append(f"{candidate.title} ({candidate.person})" if code else candidate.title)
+        choices = [choice.label for choice in candidate.ask.choices] if candidate.ask else [said["plain"]]
+        lines += [f"  {' '.join((str(number), code)).strip()} = {label}" for number, label in enumerate(choices, 1)]
+    return lines
+
+
+routes: Final = [
+    Route("/hooks/twilio/status", twilio_status, methods=["POST"]),
+    Route("/hooks/twilio/inbound", twilio_inbound, methods=["POST"]),
+]

@@ -1,0 +1,211 @@
+"""The bodies that requests may have, and that answers have; validation and the API description both come from these."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from alertd.core.alert import (
+    BODY_MAX,
+    CHOICE_LABEL_MAX,
+    CHOICES_MAX,
+    COMMENT_MAX,
+    DEFAULT_SEVERITY,
+    QUESTION_MAX,
+    TITLE_MAX,
+    Ask,
+    Choice,
+    Severity,
+)
+from alertd.core.audience import Audience
+from alertd.core.escalation import AFTER_MAX, DEFAULT_PLAN, Plan, Step, To
+from alertd.core.ids import ID_MAX
+from alertd.service.directory import NAME_MAX, PersonDraft
+from alertd.service.posting import Draft
+from alertd.service.reaching import LABEL_MAX
+
+ENDPOINT_MAX = 2_048
+
+Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
+Language = Literal["ja", "en"]
+RoleWord = Literal["admin", "manager", "viewer", "staff"]
+
+
+class Body(BaseModel):
+    """Taken strictly: no unknown field, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AudienceBody(Body):
+    everyone: bool = False
+    groups: list[Id] = []
+    people: list[Id] = []
+
+    def audience(self) -> Audience:
+        return Audience(self.everyone, tuple(dict.fromkeys(self.groups)), tuple(dict.fromkeys(self.people)))
+
+
+class ChoiceBody(Body):
+    id: Id
+    label: Annotated[str, Field(min_length=1, max_length=CHOICE_LABEL_MAX)]
+
+
+class AskBody(Body):
+    question: Annotated[str, Field(min_length=1, max_length=QUESTION_MAX)]
+    choices: Annotated[list[ChoiceBody], Field(min_length=1, max_length=CHOICES_MAX)]
+
+    def ask(self) -> Ask:
+        return Ask(self.question, tuple(Choice(choice.id, choice.label) for choice in self.choices))
+
+
+class StepBody(Body):
+    after_seconds: Annotated[int, Field(ge=0, le=AFTER_MAX)]
+    channels: Annotated[list[str], Field(min_length=1)]
+    to: To = "outstanding"
+
+
+class PlanBody(Body):
+    steps: Annotated[list[StepBody], Field(min_length=1)]
+
+    def plan(self) -> Plan:
+        return Plan(
+            tuple(Step(step.after_seconds, tuple(dict.fromkeys(step.channels)), step.to) for step in self.steps)
+        )
+
+
+class PostBody(Body):
+    """A post. `drill` has no default: an urgent post that does not say whether it is one is refused."""
+
+    board: Id
+    title: Annotated[str, Field(max_length=TITLE_MAX)]
+    body: Annotated[str, Field(max_length=BODY_MAX)]
+    urgent: bool
+    audience: AudienceBody
+    drill: bool | None = None
+    severity: Severity = DEFAULT_SEVERITY
+    ask: AskBody | None = None
+    plan: str | PlanBody = DEFAULT_PLAN
+    expires_at: AwareDatetime | None = None
+
+    def draft(self) -> Draft:
+        return Draft(
+            board=self.board,
+            title=self.title,
+            body=self.body,
+            urgent=self.urgent,
+            audience=self.audience.audience(),
+            drill=self.drill,
+            severity=self.severity,
+            ask=self.ask.ask() if self.ask else None,
+            plan=self.plan.plan() if isinstance(self.plan, PlanBody) else self.plan,
+            expires_at=self.expires_at,
+        )
+
+
+class AcknowledgementBody(Body):
+    answer: Id | None = None
+    comment: Annotated[str | None, Field(max_length=COMMENT_MAX)] = None
+    answered_at: AwareDatetime | None = None
+    person: Id | None = None
+
+
+class PersonBody(Body):
+    """A person. `id`, when given, must be the one in the path; `role` is an admin's to change."""
+
+    id: Id | None = None
+    name: Annotated[str, Field(max_length=NAME_MAX)]
+    email: str | None = None
+    phone: str | None = None
+    language: Language = "ja"
+    groups: list[Id] = []
+    active: bool = True
+    role: RoleWord | None = None
+
+    def draft(self, person_id: str) -> PersonDraft:
+        return PersonDraft(
+            id=person_id,
+            name=self.name,
+            email=self.email,
+            phone=self.phone,
+            language=self.language,
+            groups=tuple(dict.fromkeys(self.groups)),
+            active=self.active,
+            role=self.role,
+        )
+
+
+class GroupBody(Body):
+    id: Id | None = None
+    name: Annotated[str, Field(max_length=NAME_MAX)]
+    parent: Id | None = None
+    supervisors: list[Id] = []
+
+
+class BoardBody(Body):
+    id: Id | None = None
+    name: Annotated[str, Field(max_length=NAME_MAX)]
+
+
+class TokenBody(Body):
+    person: Id
+    role: RoleWord
+
+
+class KeysBody(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    p256dh: str
+    auth: str
+
+
+class SubscriptionBody(BaseModel):
+    """A browser's PushSubscription as its `toJSON()` gives it; browsers may add members."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    endpoint: Annotated[str, Field(max_length=ENDPOINT_MAX)]
+    keys: KeysBody
+    expirationTime: float | None = None
+    label: Annotated[str | None, Field(max_length=LABEL_MAX)] = None
+
+
+class PostedAnswer(BaseModel):
+    post: dict[str, Any]
+    alert: dict[str, Any] | None
+
+
+class PageAnswer(BaseModel):
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+class ObjectAnswer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class TokenAnswer(BaseModel):
+    id: str
+    token: str
+
+
+class IdAnswer(BaseModel):
+    id: str
+
+
+class PushKeyAnswer(BaseModel):
+    public_key: str
+
+
+class ErrorDetail(BaseModel):
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    code: str
+    message: str
+    details: list[ErrorDetail]
+
+
+class ErrorAnswer(BaseModel):
+    error: ErrorBody

@@ -1,0 +1,147 @@
+"""Who asks, whether a browser was tricked into asking, and what browsers are told not to do."""
+
+import hmac
+from hashlib import sha256
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alertd.core.errors import Forbidden, Unauthenticated
+from alertd.core.roles import Role
+from alertd.service import access
+from alertd.service.access import SESSION_LIFE
+from alertd.service.runtime import Actor
+from alertd.web.context import Web, in_thread, web_of
+from alertd.web.limits import BAD_CREDENTIALS, REQUESTS
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def client_address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else "unknown"
+
+
+def cookie_name(web: Web) -> str:
+    # The __Host- prefix keeps other names on the same domain from setting it; browsers take it over https only.
+    return "__Host-alertd" if web.is_https else "alertd"
+
+
+def set_session(web: Web, response: Response, secret: str) -> None:
+    response.set_cookie(
+        cookie_name(web),
+        secret,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        secure=web.is_https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def clear_session(web: Web, response: Response) -> None:
+    response.delete_cookie(cookie_name(web), secure=web.is_https, httponly=True, samesite="lax")
+
+
+async def authenticate(connection: HTTPConnection, bearer: str | None = None) -> Actor:
+    """Whoever asks, by bearer token (`bearer`, or the header) or by session. Raises Unauthenticated or TooMany."""
+    web = web_of(connection)
+    token = bearer if bearer is not None else _bearer(connection.headers)
+    session = connection.cookies.get(cookie_name(web))
+    if token is None and session is None:
+        raise Unauthenticated("sign in, or send a bearer token")
+    try:
+        if token is not None:
+            actor = await in_thread(lambda: access.authenticate(web.rt, "token", token))
+        else:
+            actor = await in_thread(lambda: access.authenticate(web.rt, "session", session or ""))
+    except Unauthenticated:
+        web.limits.spend(BAD_CREDENTIALS, "credential", client_address(connection))
+        raise
+    web.limits.spend(REQUESTS, "credential", actor.credential_id)
+    return actor
+
+
+async def require(request: Request, role: Role) -> Actor:
+    """The actor, if they have `role` and their browser was not tricked. Raises Unauthenticated, Forbidden."""
+    actor = await authenticate(request)
+    if not actor.may(role):
+        raise Forbidden(f"this takes the role {role.word}; you have {actor.role.word}")
+    if actor.kind == "session" and request.method not in _SAFE:
+        check_origin(request)
+    return actor
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def csrf_token(web: Web, actor: Actor) -> str:
+    """What a form of this session must carry."""
+    return hmac.new(web.session_secret, b"csrf:" + actor.credential_id.encode(), sha256).hexdigest()
+
+
+def check_csrf(web: Web, actor: Actor, given: str | None) -> None:
+    """Raises Forbidden unless `given` is this session's token. Bearer tokens are sent by no browser on its own."""
+    if actor.kind != "session":
+        return
+    if given is None or not hmac.compare_digest(csrf_token(web, actor).encode(), given.encode()):
+        raise Forbidden("this form is from another session: load the page again")
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Raises Forbidden when a browser says that the request comes from another site's page."""
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return
+    own = {web_of(connection).origin, f"{connection.url.scheme.replace('ws', 'http')}://{connection.headers['host']}"}
+    if origin not in own:
+        raise Forbidden("this request comes from a page of another site")
+
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+
+class SecurityHeaders:
+    """Tells browsers what pages may load, and to keep nothing: links carry proofs, pages carry people."""
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self._app = app
+        self._https = https
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = _POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+                headers["Cross-Origin-Opener-Policy"] = "same-origin"
+                if "cache-control" not in headers:
+                    headers["Cache-Control"] = "no-store"
+                if self._https:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

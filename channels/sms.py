@@ -1,0 +1,424 @@
+"""SMS over Twilio's Programmable Messaging API (version 2010-04-01)."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, Final
+
+import aiohttp
+import phonenumbers
+from multidict import MultiDict
+from twilio.base.exceptions import TwilioException
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+from twilio.twiml.messaging_response import MessagingResponse
+from yarl import URL
+
+from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Receipt, Refused
+from alertd.core.message import Budget, Message
+from channels.base import (
+    Address,
+    AddressError,
+    Channel,
+    Context,
+    Field,
+    Inbound,
+    Setting,
+    SettingFaults,
+    SignatureError,
+    Unconfigured,
+    one_line,
+    parse_retry_after,
+)
+
+TIMEOUT: Final = 15.0  # seconds for a whole attempt
+STATUS_PATH: Final = "/hooks/twilio/status"
+_ANSWER_BYTES: Final = 1_000_000
+_VALIDITY_MAX: Final = 36_000  # seconds; what ValidityPeriod may be at most
+_CLOCK_SKEW: Final = timedelta(minutes=1)
+_LOOK_BACK: Final = 50  # messages to one number that are looked through
+_DARK_KEPT: Final = 10_000
+_E164: Final = re.compile(r"\+[1-9]\d{1,14}", re.ASCII)
+_ALPHANUMERIC: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +&_-]{1,11}")
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# Twilio's error codes that say more than the HTTP status they come with.
+CODES: Final[dict[int, type[Deferred] | type[Refused] | type[Gone] | type[Misconfigured]]] = {
+    21211: Gone,  # To is not a number
+    21217: Gone,  # To cannot be a phone number
+    21610: Gone,  # the recipient opted out
+    21614: Gone,  # To is not a mobile
+    21635: Gone,  # To is a landline
+    30005: Gone,  # unknown handset: the number does not exist
+    30006: Gone,  # landline or a carrier without SMS
+    14107: Deferred,  # sending rate exceeded
+    20429: Deferred,  # too many requests
+    21611: Deferred,  # the sender's queue is full
+    30001: Deferred,  # queue overflow
+    20003: Misconfigured,  # wrong credentials
+    20005: Misconfigured,  # the account is not active
+    20006: Misconfigured,  # access denied
+    20008: Misconfigured,  # test credentials
+    20404: Misconfigured,  # no such account
+    21212: Misconfigured,  # From is not valid
+    21408: Misconfigured,  # the account may not send to that region
+    21603: Misconfigured,  # a sender is missing
+    21606: Misconfigured,  # From cannot send
+    21608: Misconfigured,  # a trial account sends to verified numbers only
+    21609: Misconfigured,  # the callback URL cannot be reached from outside
+    21659: Misconfigured,  # From is not a number of Twilio's
+    21660: Misconfigured,  # From belongs to another account
+    21661: Misconfigured,  # From cannot send SMS
+    21701: Misconfigured,  # no such messaging service
+    21703: Misconfigured,  # the messaging service has no sender
+    21704: Misconfigured,  # the messaging service is being provisioned
+    21705: Misconfigured,  # the messaging service is not valid
+    30002: Misconfigured,  # the account is suspended
+}
+# What a failed delivery says about the number itself, rather than about this message or this hour.
+NEVER_AGAIN: Final = frozenset(str(code) for code, outcome in CODES.items() if outcome is Gone)
+_RECEIPTS: Final[dict[str, bool]] = {
+    "delivered": True,
+    "read": True,
+    "undelivered": False,
+    "failed": False,
+    "canceled": False,
+}
+
+
+class _Answered(Exception):
+    """Twilio answered, but not with success."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.text = text
+        self.headers = headers
+
+
+class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the library has no types
+    """The Twilio library's way out: kept connections, a time-out, no redirects, no retries, headers kept."""
+
+    def __init__(self, concurrency: int, timeout: float) -> None:
+        self.is_async = True
+        self.timeout = timeout
+        self._concurrency = concurrency
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the library calls it by this name
+        allow_redirects: bool = False,
+    ) -> Any:
+        """The answer to one request; raises _Answered for one that is not 2xx, aiohttp's errors for none."""
+        sent = dict(headers or {})
+        if auth is not None:
+            sent["Authorization"] = aiohttp.encode_basic_auth(*auth)
+        async with self._open().request(
+            method, url, params=params, data=data, headers=sent, allow_redirects=False
+        ) as response:
+            raw = bytearray()
+            async for part in response.content.iter_chunked(65_536):
+                raw += part
+                if len(raw) > _ANSWER_BYTES:
+                    raise aiohttp.ClientPayloadError("the answer is too long to be Twilio's")
+            text = raw.decode("utf-8", "replace")
+            if not 200 <= response.status < 300:
+                raise _Answered(response.status, text, response.headers)
+            return Response(response.status, text, response.headers)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=30),
+                # A limit of its own for connecting: what never connected need not be looked up afterwards.
+                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=self.timeout * 2 / 3),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class Sms:
+    """Sends text messages, reads Twilio's status callbacks and people's replies."""
+
+    kind: ClassVar[str] = "sms"
+    fields: ClassVar[tuple[Field, ...]] = (Field("phone"),)
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting("TWILIO_ACCOUNT_SID", "AC and 32 hexadecimal digits"),
+        Setting("TWILIO_AUTH_TOKEN", "the account's token", secret=True),
+        Setting("TWILIO_MESSAGING_SERVICE_SID", "MG and 32 hexadecimal digits; or TWILIO_FROM"),
+        Setting("TWILIO_FROM", "a number like +815012345678, or up to 11 letters and digits as the sender"),
+        Setting("TWILIO_API_URL", "https://…, or http:// on a loopback address (default Twilio's own)"),
+        Setting("SMS_PARTS", "parts that one message may take, 1 to 10 (default 2)"),
+    )
+
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        context: Context,
+        budget: Budget,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """`values` have been checked by `configure`."""
+        self.budget = budget
+        account, token = values["TWILIO_ACCOUNT_SID"], values["TWILIO_AUTH_TOKEN"]
+        service = values.get("TWILIO_MESSAGING_SERVICE_SID")
+        self._sender = {"messaging_service_sid": service} if service else {"from_": values["TWILIO_FROM"]}
+        self._context = context
+        self._clock = clock
+        self._http = _HttpClient(budget.concurrency, timeout)
+        # An environment of its own, or the library would let TWILIO_EDGE and TWILIO_REGION choose the host.
+        self._client = Client(account, token, http_client=self._http, environment={"TWILIO_EDGE": ""})
+        if values.get("TWILIO_API_URL"):
+            self._client.api.base_url = values["TWILIO_API_URL"]
+        self._validator = RequestValidator(token)
+        self._dark: dict[str, datetime] = {}
+
+    @classmethod
+    def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
+        """The channel, or an Unconfigured when neither account nor sender is set. Raises SettingFaults."""
+        needed = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_MESSAGING_SERVICE_SID", "TWILIO_FROM")
+        absent = not any(values.get(name) for name in needed)
+        faults = _option_faults(values) + ([] if absent else _account_faults(values))
+        if faults:
+            raise SettingFaults(faults)
+        budget = Budget(
+            form="short",
+            size=int(values.get("SMS_PARTS") or "2"),
+            concurrency=32,
+            invites_reply=bool(_E164.fullmatch(values.get("TWILIO_FROM") or "")),
+        )
+        if absent:
+            missing = (
+                "ALERTD_TWILIO_ACCOUNT_SID, ALERTD_TWILIO_AUTH_TOKEN"
+                " and ALERTD_TWILIO_MESSAGING_SERVICE_SID or ALERTD_TWILIO_FROM are not set"
+            )
+            return Unconfigured(cls.kind, budget, missing, partial(parse_phone_address, region=context.region))
+        return cls(values, context, budget)
+
+    @property
+    def can_reply(self) -> bool:
+        """Whether the sender is a number that people can answer to."""
+        return self.budget.invites_reply
+
+    def parse_address(self, raw: Mapping[str, str]) -> Address:
+        """The number in E.164, or AddressError."""
+        return parse_phone_address(raw, region=self._context.region)
+
+    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
+        """One attempt. Twilio cannot tell a repeated message from a new one: after an attempt of this delivery
+        whose end this process never saw, it is first asked for the message."""
+        now = self._clock()
+        life = int((expires_at - now).total_seconds())
+        if life <= 0:
+            return Refused("expired")
+        since = self._dark.get(key)
+        if since is not None:
+            found = await self.find(address, message, since=since)
+            if isinstance(found, Accepted):
+                del self._dark[key]
+            if found is not None:
+                return found
+        outcome, dark = await self._create(address["phone"], message.text, life)
+        if dark:
+            self._remember_dark(key, since or now)
+        else:
+            self._dark.pop(key, None)
+        return outcome
+
+    async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
+        """The message at Twilio if it has been taken over since `since`: see `channels.base.Traceable`.
+
+        None also when Twilio does not let us ask or cannot be understood: then twice is better than never.
+        """
+        try:
+            listed = await self._client.api.v2010.account.messages.list_async(
+                to=address["phone"], limit=_LOOK_BACK, page_size=_LOOK_BACK
+            )
+        except _Answered as answer:
+            outcome, _ = self._judge(answer)
+            return outcome if isinstance(outcome, Deferred) else None
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return Deferred(f"cannot ask whether it was sent: {_words(error)}")
+        except (TwilioException, ValueError, TypeError, AttributeError):
+            # Whatever answered here is no list of messages, and asking again will not make it one.
+            return None
+        wanted = _plain(message.text)
+        for item in listed:
+            recent = item.date_created is None or item.date_created >= since - _CLOCK_SKEW
+            # A trial account's messages get words in front.
+            if recent and _plain(item.body or "").endswith(wanted) and item.direction != "inbound":
+                return Accepted(item.sid)
+        return None
+
+    def parse_receipts(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> list[Receipt]:
+        """The receipt in a status callback. Raises SignatureError."""
+        fields = self._signed(url, headers, form)
+        name = fields.get("MessageSid") or fields.get("SmsSid")
+        if not name:
+            return []
+        status = fields.get("MessageStatus") or fields.get("SmsStatus") or ""
+        delivered = _RECEIPTS.get(status)
+        if delivered is not False:
+            return [Receipt(name, delivered)]
+        code = fields.get("ErrorCode", "")
+        reason = one_line(" ".join(filter(None, (status, code, fields.get("ErrorMessage", "")))))
+        return [Receipt(name, delivered, reason, retire=code in NEVER_AGAIN)]
+
+    def parse_reply(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> Inbound:
+        """The text that a person sent to our number. Raises SignatureError."""
+        fields = self._signed(url, headers, form)
+        return Inbound(sender=fields.get("From", "").strip(), text=fields.get("Body", ""))
+
+    def render_answer(self, text: str | None) -> tuple[str, str]:
+        """TwiML that sends `text` back, or nothing."""
+        document = MessagingResponse()
+        if text:
+            document.message(_NOT_XML.sub(" ", text))
+        return "text/xml", str(document)
+
+    async def aclose(self) -> None:
+        """Give back kept connections."""
+        await self._http.close()
+
+    async def _create(self, phone: str, text: str, life: int) -> tuple[Outcome, bool]:
+        """The outcome of asking Twilio once, and whether it is in the dark: asked, but without an answer to rely on."""
+        try:
+            made = await self._client.api.v2010.account.messages.create_async(
+                to=phone,
+                body=text.encode("utf-8", "replace").decode(),
+                status_callback=f"{self._context.public_url}{STATUS_PATH}",
+                validity_period=min(life, _VALIDITY_MAX),
+                **self._sender,
+            )
+        except _Answered as answer:
+            return self._judge(answer)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Deferred(_words(error)), False
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return Deferred(_words(error)), True
+        except (TwilioException, ValueError, TypeError, AttributeError) as error:
+            return Deferred(one_line(f"an answer that cannot be read: {error}")), True
+        return Accepted(made.sid), False
+
+    def _judge(self, answer: _Answered) -> tuple[Outcome, bool]:
+        """What an answer other than success means, and whether the message may have been taken all the same."""
+        status, (code, words) = answer.status, _error(answer.text)
+        reason = one_line(f"{status} {code or ''} {words}")
+        kind = CODES.get(code)
+        if kind is Deferred or status in (408, 429) or (kind is None and status >= 500):
+            wait = parse_retry_after(answer.headers.get("Retry-After"), self._clock())
+            return Deferred(reason, wait), status >= 500 and status != 503
+        if kind is not None:
+            return kind(reason), False
+        if status in (401, 402, 403, 404) or status < 400:
+            return Misconfigured(reason), False
+        return Refused(reason), False
+
+    def _remember_dark(self, key: str, since: datetime) -> None:
+        if len(self._dark) >= _DARK_KEPT:
+            del self._dark[next(iter(self._dark))]
+        self._dark[key] = since
+
+    def _signed(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> dict[str, str]:
+        signature = next((value for name, value in headers.items() if name.lower() == "x-twilio-signature"), "")
+        if not self._validator.validate(url, MultiDict(form), signature):
+            raise SignatureError("X-Twilio-Signature does not match")
+        return dict(form)
+
+
+def parse_phone_address(raw: Mapping[str, str], *, region: str) -> Address:
+    """The number in E.164; one without a country is taken to be in `region`. Raises AddressError.
+
+    It must be *possible* (the right length): number plans change faster than the library's tables of valid ones.
+    """
+    text = unicodedata.normalize("NFKC", raw.get("phone", "")).strip()
+    if not text:
+        raise AddressError("phone", "is missing")
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        raise AddressError("phone", one_line(str(error))) from None
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if not possible or number.extension or re.search("[A-Za-z]", text) or not _E164.fullmatch(written):
+        raise AddressError("phone", "is not a possible phone number")
+    return {"phone": written}
+
+
+def _option_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    parts = values.get("SMS_PARTS") or "2"
+    if not re.fullmatch("[1-9]|10", parts):
+        faults.append(("SMS_PARTS", "should be a number from 1 to 10"))
+    api = values.get("TWILIO_API_URL")
+    if api and not _is_api_url(api):
+        faults.append(("TWILIO_API_URL", "should be https://…, or http:// on a loopback address"))
+    return faults
+
+
+def _account_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    if not re.fullmatch("AC[0-9a-fA-F]{32}", values.get("TWILIO_ACCOUNT_SID") or ""):
+        faults.append(("TWILIO_ACCOUNT_SID", "should be AC and 32 hexadecimal digits"))
+    if not values.get("TWILIO_AUTH_TOKEN"):
+        faults.append(("TWILIO_AUTH_TOKEN", "should be the account's token"))
+    service, sender = values.get("TWILIO_MESSAGING_SERVICE_SID"), values.get("TWILIO_FROM")
+    if bool(service) == bool(sender):
+        faults.append(("TWILIO_FROM", "exactly one of this and TWILIO_MESSAGING_SERVICE_SID should be set"))
+    if service and not re.fullmatch("MG[0-9a-fA-F]{32}", service):
+        faults.append(("TWILIO_MESSAGING_SERVICE_SID", "should be MG and 32 hexadecimal digits"))
+    if sender and not (_E164.fullmatch(sender) or _ALPHANUMERIC.fullmatch(sender)):
+        faults.append(("TWILIO_FROM", "should be a number like +815012345678 or up to 11 letters and digits"))
+    return faults
+
+
+def _is_api_url(text: str) -> bool:
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    host = url.host or ""
+    loopback = host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
+    plain = not (url.user or url.password or url.query_string or url.fragment)
+    return plain and bool(host) and (url.scheme == "https" or (url.scheme == "http" and loopback))
+
+
+def _error(text: str) -> tuple[int, str]:
+    """Twilio's error code (0 when it gave none) and its words."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return 0, text[:200]
+    if not isinstance(document, dict):
+        return 0, text[:200]
+    code = document.get("code")
+    return (code if isinstance(code, int) else 0), str(document.get("message", ""))
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

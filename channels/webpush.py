@@ -1,0 +1,449 @@
+"""Web push: RFC 8030 delivery, RFC 8291 encryption, RFC 8292 identification."""
+
+import asyncio
+import hashlib
+import ipaddress
+import json
+import re
+import socket
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from py_vapid.jwt import sign
+from pywebpush import WebPusher
+from yarl import URL
+
+from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
+from alertd.core.message import Budget, Button, Message
+from channels.base import (
+    Address,
+    AddressError,
+    Context,
+    Field,
+    Setting,
+    SettingFaults,
+    VapidKey,
+    one_line,
+    parse_retry_after,
+)
+
+BIG_PUSH_SERVICES: Final = (
+    "fcm.googleapis.com",
+    "*.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+)
+PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
+ENDPOINT_MAX: Final = 2_048
+TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
+TIMEOUT: Final = 10.0  # seconds for a whole attempt
+_REASON_BYTES: Final = 4_096
+_REASON_SECONDS: Final = 1.0
+_TOKEN_LIFE: Final = timedelta(hours=12)  # RFC 8292 section 2 allows 24
+_TOKEN_RENEWAL: Final = timedelta(hours=6)
+_TOKENS_KEPT: Final = 1_000
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that has been given out
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
+_SUBJECT: Final = re.compile(r"mailto:[^\s@,<>]+@[^\s@,<>]+|https://[^\s/@]+(?:/\S*)?")
+
+
+class BlockedAddress(Exception):
+    """A push endpoint whose name leads to an address that is not on the public Internet."""
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` is a unicast address of the public Internet, whatever IPv6 form it is wrapped in."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is None and parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        return is_public(str(inner)) if inner is not None else parsed.is_global and parsed in _IPV6_UNICAST
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
+
+
+class PushHosts:
+    """Which hosts an endpoint may have: the big push services and what `PUSH_HOSTS` adds."""
+
+    def __init__(self, patterns: frozenset[str], sockets: frozenset[tuple[str, int]]) -> None:
+        self._patterns = patterns
+        self._sockets = sockets
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """From a comma separated list; ValueError names the first entry that is not `host`, `*.host` or `host:port`."""
+        patterns, sockets = set(BIG_PUSH_SERVICES), set()
+        for entry in filter(None, (part.strip().lower() for part in value.split(","))):
+            host, colon, port = entry.rpartition(":")
+            if not colon:
+                host, port = entry, ""
+            bare = host.removeprefix("[").removesuffix("]")
+            right = bool(_HOST.fullmatch(host)) if bare == host else _is_ip(bare)
+            if not right or (colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
+                raise ValueError(f"{entry!r} should be a host, *.host or host:port")
+            if colon and host.startswith("*"):
+                raise ValueError(f"{entry!r}: a port needs one exact host")
+            if colon:
+                sockets.add((bare, int(port)))
+            else:
+                patterns.add(bare)
+        return cls(frozenset(patterns), frozenset(sockets))
+
+    def trusts(self, host: str, port: int) -> bool:
+        """Whether an operator named exactly this host and port: plain http and any address are fine there."""
+        return (host.lower(), port) in self._sockets
+
+    def fault(self, url: URL) -> str | None:
+        """What is wrong with the place that `url` leads to, before its name is looked up; None when nothing is."""
+        host, port = (url.host or "").lower(), url.port or 0
+        if self.trusts(host, port):
+            return None
+        if url.scheme != "https" or port != 443:
+            return "must be https on port 443"
+        labels = host.split(".")
+        wildcards = {f"*.{'.'.join(labels[depth:])}" for depth in range(1, len(labels))}
+        if not self._patterns & {host, *wildcards}:
+            return f"{host!r} is not a push service that this installation knows"
+        if _is_ip(host) and not is_public(host):
+            return f"{host!r} is not a public address"
+        return None
+
+
+class _GuardedResolver(AbstractResolver):
+    """Looks names up and lets nobody through to an address inside; asked again at every connection."""
+
+    def __init__(self, hosts: PushHosts) -> None:
+        self._hosts = hosts
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        results = await self._inner.resolve(host, port, family)
+        if not self._hosts.trusts(host, port):
+            for result in results:
+                if not is_public(result["host"]):
+                    raise BlockedAddress(f"{host!r} leads to {result['host']}, which is not a public address")
+        return results
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class WebPush:
+    """Sends to browsers' push services."""
+
+    kind: ClassVar[str] = "webpush"
+    fields: ClassVar[tuple[Field, ...]] = (Field("endpoint"), Field("p256dh"), Field("auth"), Field("key_id"))
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting("VAPID_SUBJECT", "whom a push service may contact: mailto:… or https://…"),
+        Setting("PUSH_HOSTS", "extra hosts of push endpoints: host, *.host (https) or host:port (exactly that port)"),
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        subject: str,
+        hosts: PushHosts,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.budget = Budget(form="notification", size=2_000, concurrency=200)
+        self._keys = context.vapid_keys
+        self._hosts = hosts
+        self._vapid = VapidTokens(subject)
+        self._clock = clock
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def configure(cls, values: Mapping[str, str], context: Context) -> Self:
+        """Always set up: it needs no account. Raises SettingFaults."""
+        faults: list[tuple[str, str]] = []
+        subject = values.get("VAPID_SUBJECT") or f"mailto:alertd@{URL(context.public_url).host or 'localhost'}"
+        if not _SUBJECT.fullmatch(subject):
+            faults.append(("VAPID_SUBJECT", "should be mailto:someone@example.org or https://example.org/contact"))
+        hosts = PushHosts(frozenset(), frozenset())
+        try:
+            hosts = PushHosts.parse(values.get("PUSH_HOSTS", ""))
+        except ValueError as error:
+            faults.append(("PUSH_HOSTS", str(error)))
+        if faults:
+            raise SettingFaults(faults)
+        return cls(context, subject, hosts)
+
+    def parse_address(self, raw: Mapping[str, str]) -> Address:
+        """The subscription with keys that can be encrypted to and an endpoint that may be called; or AddressError."""
+        endpoint = raw.get("endpoint", "")
+        fault = self._endpoint_fault(endpoint)
+        if fault:
+            raise AddressError("endpoint", fault)
+        point = _decode("p256dh", raw.get("p256dh", ""), 65)
+        try:
+            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        except ValueError:
+            raise AddressError("p256dh", "is not a point on the curve P-256") from None
+        auth = _decode("auth", raw.get("auth", ""), 16)
+        key_id = raw.get("key_id", "")
+        if key_id not in self._keys:
+            raise AddressError("key_id", "is not a key of this installation: subscribe again")
+        return {"endpoint": endpoint, "p256dh": _encode(point), "auth": _encode(auth), "key_id": key_id}
+
+    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
+        """One POST to the push service. A repeated one replaces the first on the phone (same Topic, same tag)."""
+        now = self._clock()
+        ttl = min(int((expires_at - now).total_seconds()), TTL_MAX)
+        if ttl <= 0:
+            return Refused("expired")
+        if not self._keys:
+            return Misconfigured("there is no VAPID key")
+        vapid_key = self._keys.get(address["key_id"])
+        if vapid_key is None:
+            return Gone("subscribed under a key that no longer exists")
+        fault = self._endpoint_fault(address["endpoint"])
+        if fault:
+            return Refused(f"endpoint: {fault}")
+        try:
+            body = encrypt(address, payload(message))
+        except ValueError:
+            return Gone("the subscription's keys are unusable")
+        url = URL(address["endpoint"], encoded=True)
+        headers = {
+            "TTL": str(ttl),
+            "Urgency": "high",
+            "Topic": message.alert_id,
+            "Content-Encoding": "aes128gcm",
+            "Content-Type": "application/octet-stream",
+            "Authorization": self._vapid.header(_origin(url), vapid_key, now),
+        }
+        return await self._post(url, body, headers)
+
+    async def aclose(self) -> None:
+        """Give back kept connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _endpoint_fault(self, endpoint: str) -> str | None:
+        if not endpoint:
+            return "is missing"
+        if len(endpoint) > ENDPOINT_MAX:
+            return f"is longer than {ENDPOINT_MAX} characters"
+        # It goes onto the wire as it is: nothing in it may end the request line.
+        if not re.fullmatch(r"https?://[!-~]+", endpoint) or "\\" in endpoint:
+            return "is not an absolute URL"
+        try:
+            url = URL(endpoint, encoded=True)
+            user, fragment = url.raw_user or url.raw_password, url.raw_fragment
+            return "must not hold a user name or a fragment" if user or fragment else self._hosts.fault(url)
+        except ValueError:
+            return "is not an absolute URL"
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=self.budget.concurrency, resolver=_GuardedResolver(self._hosts), keepalive_timeout=30
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                trust_env=False,
+                # Otherwise a few compressed kilobytes could unfold into memory.
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        try:
+            async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
+                detail = await _detail(response)
+                return self._outcome(response, detail)
+        except BlockedAddress as error:
+            return Refused(f"endpoint: {error}")
+        except TimeoutError:
+            return Deferred(f"no answer within {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Deferred(one_line(f"{type(error).__name__}: {error}"))
+
+    def _outcome(self, response: aiohttp.ClientResponse, detail: str) -> Outcome:
+        status = response.status
+        reason = one_line(f"{status} {response.reason or ''} {detail}")
+        if 200 <= status < 300:
+            return Accepted(response.headers.get("Location"))
+        if status in (404, 410):
+            return Gone(reason)
+        if status in (401, 403):
+            self._vapid.forget()
+            return Misconfigured(reason)
+        if status in (408, 425, 429) or status >= 500:
+            return Deferred(reason, parse_retry_after(response.headers.get("Retry-After"), self._clock()))
+        if 300 <= status < 400:
+            return Refused(f"{reason}: redirects are not followed")
+        return Refused(reason)
+
+
+class VapidTokens:
+    """Authorization headers (RFC 8292), one per (push service, key), signed again long before they expire."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._kept: dict[tuple[str, str], tuple[datetime, str]] = {}
+
+    def header(self, origin: str, key: VapidKey, now: datetime) -> str:
+        made_at, header = self._kept.get((origin, key.id), (datetime.min.replace(tzinfo=UTC), ""))
+        if not timedelta() <= now - made_at < _TOKEN_RENEWAL:
+            if len(self._kept) >= _TOKENS_KEPT:
+                self._kept.clear()
+            expiry = int((now + _TOKEN_LIFE).timestamp())
+            token = sign({"aud": origin, "exp": expiry, "sub": self._subject}, _private_key(key.private_key))
+            header = f"vapid t={token}, k={key.public_key}"
+            self._kept[origin, key.id] = (now, header)
+        return header
+
+    def forget(self) -> None:
+        """Sign everything again: a push service did not believe one."""
+        self._kept.clear()
+
+
+def payload(message: Message) -> bytes:
+    """The declarative push message (`web_push` 8030) as JSON, at most PAYLOAD_MAX bytes.
+
+    What does not fit is given up from the end: buttons first (browsers show two), then the tail of the text.
+    """
+    for count in range(len(message.buttons), -1, -1):
+        raw = _dump(message, message.text, message.buttons[:count])
+        if len(raw) <= PAYLOAD_MAX:
+            return raw
+    low, high = 0, len(message.text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = len(_dump(message, message.text[:middle] + "…", ())) <= PAYLOAD_MAX
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return _dump(message, message.text[:low] + "…", ())
+
+
+def _dump(message: Message, body: str, buttons: tuple[Button, ...]) -> bytes:
+    notification: dict[str, Any] = {
+        "title": message.title,
+        "body": body,
+        "navigate": message.link,
+        "lang": message.language,
+        "dir": "auto",
+        "tag": message.alert_id,
+        "renotify": True,
+        "requireInteraction": True,
+        "silent": False,
+        "timestamp": int(message.sent_at.timestamp() * 1_000),
+        "actions": [
+            {
+                "action": "ack" if button.answer is None else f"answer:{button.answer}",
+                "title": button.label,
+                "navigate": message.link,
+            }
+            for button in buttons
+        ],
+        "data": {
+            "alert": message.alert_id,
+            "revision": message.revision,
+            "token": message.token,
+            "drill": message.drill,
+            "severity": message.severity,
+            "navigate": message.link,
+        },
+    }
+    document = {"web_push": 8030, "notification": notification}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def encrypt(address: Address, plaintext: bytes) -> bytes:
+    """The body of a push request: one aes128gcm record (RFC 8291). ValueError when the keys are unusable."""
+    keys = {"p256dh": address["p256dh"], "auth": address["auth"]}
+    encoded = WebPusher({"endpoint": address["endpoint"], "keys": keys}).encode(plaintext, "aes128gcm")
+    body: bytes = encoded["body"]
+    return body
+
+
+def generate_key() -> VapidKey:
+    """A new VAPID key pair."""
+    return _vapid_key(ec.generate_private_key(ec.SECP256R1()))
+
+
+def load_key(private_key: str) -> VapidKey:
+    """The VAPID key pair of a private key: 32 bytes as base64url, or PEM. ValueError says what is wrong."""
+    text = private_key.strip()
+    if text.startswith("-----BEGIN"):
+        try:
+            loaded = load_pem_private_key(text.encode(), password=None)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"is not a PEM private key: {error}") from None
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or not isinstance(loaded.curve, ec.SECP256R1):
+            raise ValueError("is not a private key on the curve P-256")
+        return _vapid_key(loaded)
+    try:
+        return _vapid_key(_private_key(text))
+    except ValueError:
+        raise ValueError("should be a P-256 private key: 32 bytes as base64url, or PEM") from None
+
+
+def _vapid_key(private: ec.EllipticCurvePrivateKey) -> VapidKey:
+    point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    scalar = private.private_numbers().private_value.to_bytes(32)
+    name = _encode(hashlib.sha256(point).digest())[:16]
+    return VapidKey(id=name, private_key=_encode(scalar), public_key=_encode(point))
+
+
+def _private_key(text: str) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(_decode("private_key", text, 32)), ec.SECP256R1())
+
+
+def _origin(url: URL) -> str:
+    """The push service's origin (RFC 6454 section 6.1): a default port is left out."""
+    host = (url.raw_host or "").lower()
+    shown = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{shown}" if url.is_default_port() else f"{url.scheme}://{shown}:{url.port}"
+
+
+async def _detail(response: aiohttp.ClientResponse) -> str:
+    """The beginning of the answer's body, for a reason; what is left of a long one is never read."""
+    found = b""
+    try:
+        async with asyncio.timeout(_REASON_SECONDS):
+            while len(found) < _REASON_BYTES and (part := await response.content.read(_REASON_BYTES - len(found))):
+                found += part
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        # The status line has already said what happened; only the words are missing.
+        return f"(the rest was cut off: {type(error).__name__})"
+    return found.decode("utf-8", "replace")
+
+
+def _decode(field: str, text: str, length: int) -> bytes:
+    if not text:
+        raise AddressError(field, "is missing")
+    stripped = text.rstrip("=")
+    if not _BASE64URL.fullmatch(text) or len(stripped) % 4 == 1:
+        raise AddressError(field, "is not base64url")
+    raw = urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4))
+    if len(raw) != length:
+        raise AddressError(field, f"should be {length} bytes, is {len(raw)}")
+    return raw
+
+
+def _encode(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
