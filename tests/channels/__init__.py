@@ -1,0 +1,1 @@
+"""Tests of the channels, through providers on the loopback."""

@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+
+from channels.base import Channel
+from tests.providers import PushService, SmtpServer, TwilioServer
+
+
+@pytest.fixture
+def push() -> Iterator[PushService]:
+    with PushService() as service:
+        yield service
+
+
+@pytest.fixture
+def twilio() -> Iterator[TwilioServer]:
+    with TwilioServer() as server:
+        yield server
+
+
+@pytest.fixture
+def relay() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def closing() -> AsyncIterator[Callable[[Channel], None]]:
+    """Channels handed to it are closed after the test."""
+    channels: list[Channel] = []
+    yield channels.append
+    for channel in channels:
+        await channel.aclose()

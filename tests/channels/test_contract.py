@@ -1,0 +1,216 @@
+"""The contract of every channel: a foreign answer on one side, one outcome on the other."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
+from alertd.core.message import Budget
+from channels.base import Channel
+from channels.email import Email, Relay
+from channels.sms import Sms
+from channels.webpush import PushHosts, WebPush
+from tests.channels.helpers import (
+    CONTEXT,
+    DELIVERY,
+    MAIL,
+    MESSAGE,
+    PHONE,
+    in_an_hour,
+    mail,
+    push_address,
+    sms,
+    subscribed,
+    webpush,
+)
+from tests.providers import PushService, SmtpServer, TwilioServer
+from tests.providers.smtp import Stage
+
+Closing = Callable[[Channel], None]
+Arrange = Callable[[Any], object]
+
+STAGES: tuple[Stage, ...] = ("connect", "ehlo", "mail", "rcpt", "message")
+
+PUSH: list[tuple[str, Arrange, type[Outcome]]] = [
+    ("201", lambda push: None, Accepted),
+    *((str(status), lambda push, status=status: push.answer(status), Accepted) for status in (200, 202, 204)),
+    *((str(status), lambda push, status=status: push.answer(status), Gone) for status in (404, 410)),
+    *(
+        (str(status), lambda push, status=status: push.answer(status), Refused)
+        for status in (301, 307, 400, 405, 406, 409, 411, 413, 415, 422)
+    ),
+    *((str(status), lambda push, status=status: push.answer(status), Misconfigured) for status in (401, 403)),
+    *(
+        (str(status), lambda push, status=status: push.answer(status), Deferred)
+        for status in (408, 425, 429, 500, 501, 502, 503, 504, 507)
+    ),
+    ("cut before", lambda push: push.reset("before"), Deferred),
+    ("cut after", lambda push: push.reset("after"), Deferred),
+]
+
+
+@pytest.mark.parametrize(("arrange", "expected"), [row[1:] for row in PUSH], ids=[row[0] for row in PUSH])
+async def test_webpush(push: PushService, closing: Closing, arrange: Arrange, expected: type[Outcome]) -> None:
+    channel, address, _ = subscribed(push)
+    closing(channel)
+    arrange(push)
+    outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert type(outcome) is expected, outcome
+    assert push.rejections == []
+    assert push.requests == 1
+
+
+SMS: list[tuple[str, Arrange, type[Outcome]]] = [
+    ("201", lambda twilio: None, Accepted),
+    *(
+        (str(code), lambda twilio, code=code: twilio.fail(code), Gone)
+        for code in (21211, 21217, 21610, 21614, 21635, 30005, 30006)
+    ),
+    *(
+        (str(code), lambda twilio, code=code: twilio.fail(code), Misconfigured)
+        for code in (21212, 21408, 21603, 21606, 21608, 21609, 21659, 21660, 21661, 21701, 21703, 21705, 30002)
+    ),
+    *((str(code), lambda twilio, code=code: twilio.fail(code), Deferred) for code in (14107, 21611, 30001)),
+    *(
+        (str(code), lambda twilio, code=code: twilio.fail(code), Refused)
+        for code in (21602, 21612, 21617, 30007, 99999)
+    ),
+    ("20003", lambda twilio: twilio.fail(20003, status=401), Misconfigured),
+    ("20404", lambda twilio: twilio.fail(20404, status=404), Misconfigured),
+    ("403", lambda twilio: twilio.fail(0, status=403), Misconfigured),
+    ("402", lambda twilio: twilio.fail(0, status=402), Misconfigured),
+    ("307", lambda twilio: twilio.answer(307, ""), Misconfigured),
+    ("20429", lambda twilio: twilio.fail(20429, status=429), Deferred),
+    ("429 without a code", lambda twilio: twilio.answer(429, "slow down"), Deferred),
+    *(
+        (str(status), lambda twilio, s=status: twilio.answer(s, "<html>"), Deferred)
+        for status in (408, 500, 502, 503, 504)
+    ),
+    ("400 without a code", lambda twilio: twilio.answer(400, "no"), Refused),
+    ("201 that is no JSON", lambda twilio: twilio.answer(201, "<html>"), Deferred),
+    ("cut before", lambda twilio: twilio.reset("before"), Deferred),
+    ("cut after", lambda twilio: twilio.reset("after"), Deferred),
+]
+
+
+@pytest.mark.parametrize(("arrange", "expected"), [row[1:] for row in SMS], ids=[row[0] for row in SMS])
+async def test_sms(twilio: TwilioServer, closing: Closing, arrange: Arrange, expected: type[Outcome]) -> None:
+    channel = sms(twilio.settings())
+    closing(channel)
+    arrange(twilio)
+    outcome = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert type(outcome) is expected, outcome
+    assert twilio.requests == 1
+
+
+MAILS: list[tuple[str, Arrange, type[Outcome]]] = [
+    ("250", lambda relay: None, Accepted),
+    *(
+        (
+            f"{code} at {stage}",
+            lambda relay, stage=stage, code=code: relay.answer(stage, f"{code} 4.3.0 later"),
+            Deferred,
+        )
+        for stage in ("connect", "mail", "rcpt", "message")
+        for code in (421, 450, 451, 452)
+    ),
+    ("421 at ehlo", lambda relay: relay.answer("ehlo", "421 4.3.2 shutting down"), Deferred),
+    ("a relay that knows only HELO", lambda relay: relay.answer("ehlo", "502 5.5.1 what"), Accepted),
+    *(
+        (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Gone)
+        for line in ("550 5.1.1 no such user", "551 5.1.6 moved", "553 5.1.3 bad", "550 5.1.10 null MX")
+    ),
+    *(
+        (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Refused)
+        for line in (
+            "550 5.7.1 relaying denied",
+            "550 relay not permitted",
+            "554 5.7.1 blocked",
+            "552 5.2.2 mailbox full",
+            "550 5.2.1 disabled",
+        )
+    ),
+    *(
+        (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Misconfigured)
+        for line in ("550 5.1.8 bad sender", "553 5.1.7 bad sender", "530 5.7.0 sign in")
+    ),
+    *(
+        (f"{line} at message", lambda relay, line=line: relay.answer("message", line), Refused)
+        for line in ("550 5.7.1 spam", "554 5.6.0 content", "552 5.3.4 too big", "550 5.1.1 late")
+    ),
+    ("550 at mail", lambda relay: relay.answer("mail", "550 5.7.1 not your address"), Misconfigured),
+    ("530 at mail", lambda relay: relay.answer("mail", "530 5.7.0 authentication required"), Misconfigured),
+    ("552 at mail", lambda relay: relay.answer("mail", "552 5.3.4 too big"), Refused),
+    ("554 at connect", lambda relay: relay.answer("connect", "554 5.7.1 go away"), Deferred),
+    *(
+        (f"cut at {stage}", lambda relay, stage=stage: relay.drop(stage), Deferred)
+        for stage in ("connect", "ehlo", "mail", "rcpt", "message")
+    ),
+    ("cut after taking", lambda relay: relay.drop("message", taken=True), Deferred),
+]
+
+
+@pytest.mark.parametrize(("arrange", "expected"), [row[1:] for row in MAILS], ids=[row[0] for row in MAILS])
+async def test_email(relay: SmtpServer, closing: Closing, arrange: Arrange, expected: type[Outcome]) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    arrange(relay)
+    outcome = await channel.send({"email": MAIL}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert type(outcome) is expected, outcome
+
+
+async def test_nobody_there_is_deferred(
+    push: PushService, twilio: TwilioServer, relay: SmtpServer, closing: Closing
+) -> None:
+    channel, address, _ = subscribed(push)
+    attempts: list[tuple[Channel, dict[str, str]]] = [
+        (channel, dict(address)),
+        (sms(twilio.settings()), {"phone": PHONE}),
+        (mail(relay.url), {"email": MAIL}),
+    ]
+    for server in (push, twilio, relay):
+        server.stop_listening()
+    for each, where in attempts:
+        closing(each)
+        outcome = await each.send(where, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+        assert type(outcome) is Deferred, outcome
+
+
+async def test_silence_is_deferred(
+    push: PushService, twilio: TwilioServer, relay: SmtpServer, closing: Closing
+) -> None:
+    patient = webpush(push.host)
+    address = push_address(patient, push.subscribe())
+    hosts = PushHosts.parse(push.host)
+    text = Budget(form="short", size=2, concurrency=1)
+    attempts: list[tuple[Channel, dict[str, str]]] = [
+        (WebPush(CONTEXT, "mailto:a@example.jp", hosts, timeout=0.2), dict(address)),
+        (Sms(twilio.settings(), CONTEXT, text, timeout=0.2), {"phone": PHONE}),
+        *((Email(Relay.parse(relay.url), MAIL, CONTEXT, timeout=0.2), {"email": MAIL}) for _ in STAGES),
+    ]
+    push.hang()
+    twilio.hang()
+    for stage in STAGES:
+        relay.hang(stage)
+    for each, where in attempts:
+        closing(each)
+        outcome = await each.send(where, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+        assert type(outcome) is Deferred, outcome
+
+
+async def test_what_has_expired_is_not_sent(
+    push: PushService, twilio: TwilioServer, relay: SmtpServer, closing: Closing
+) -> None:
+    channel, address, _ = subscribed(push)
+    attempts: list[tuple[Channel, dict[str, str]]] = [
+        (channel, dict(address)),
+        (sms(twilio.settings()), {"phone": PHONE}),
+        (mail(relay.url), {"email": MAIL}),
+    ]
+    for each, where in attempts:
+        closing(each)
+        over = in_an_hour() - timedelta(hours=1)
+        assert await each.send(where, MESSAGE, key=DELIVERY, expires_at=over) == Refused("expired")
+    assert (push.requests, twilio.requests, relay.connections) == (0, 0, 0)

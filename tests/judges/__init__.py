@@ -1,0 +1,1 @@
+"""Independent implementations that judge what alertd sends."""
