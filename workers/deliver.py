@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from anyio import to_thread
@@ -17,7 +17,7 @@ from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries
 from alertd.store.deliveries import Claim, Settlement
 from alertd.store.rows import Row
-from channels.base import Channel
+from channels.base import Channel, Traceable
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +90,11 @@ class Deliverer:
         return claims
 
     async def _attempt(self, claim: Claim) -> None:
+        outcome: Outcome
         try:
             alert = await self._alert(claim)
             message = self._message(claim, alert)
-            outcome: Outcome = await self._channel.send(
-                claim.address, message, key=claim.key, expires_at=alert["expires_at"]
-            )
+            outcome = await self._send(claim, message, alert["expires_at"])
         except Exception as error:
             # A fault of ours in one message must not take the others down, nor lose this one.
             log.exception("an attempt broke", extra={"delivery": claim.delivery_id})
@@ -111,6 +110,14 @@ class Deliverer:
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
         self._outcomes.append(Settlement(claim, type(outcome).__name__.lower(), transition))
+
+    async def _send(self, claim: Claim, message: Message, expires_at: datetime) -> Outcome:
+        """One attempt; after one that ended in the dark the provider is asked first, where it can be."""
+        if claim.dark_since is not None and isinstance(self._channel, Traceable):
+            found = await self._channel.find(claim.address, message, since=claim.dark_since)
+            if found is not None:
+                return found
+        return await self._channel.send(claim.address, message, key=claim.key, expires_at=expires_at)
 
     async def _alert(self, claim: Claim) -> Row:
         key = (claim.alert_id, claim.revision)

@@ -171,6 +171,6 @@ class Receipt:
 
 def after_receipt(state: State, receipt: Receipt) -> State:
     """The state after late news. Receipts come twice and out of order: state only ever moves forward."""
-    if receipt.delivered is None or state not in (State.SENDING, State.SENT):
+    if receipt.delivered is None or state is not State.SENT:
         return state
     return State.DELIVERED if receipt.delivered else State.FAILED

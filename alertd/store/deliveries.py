@@ -27,6 +27,7 @@ class Claim:
     recipient_id: int
     address: Mapping[str, str]
     language: str
+    dark_since: datetime | None  # when the first attempt began of which nobody knows how it ended
 
     @property
     def key(self) -> str:
@@ -82,7 +83,18 @@ def claim(connection: Connection, channel: str, worker_id: str, limit: int, now:
     return claims
 
 
+def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, datetime]:
+    """Of these deliveries those with an earlier attempt that has no outcome, and when the first such began."""
+    query = (
+        select(attempts.c.delivery_id, func.min(attempts.c.started_at).label("since"))
+        .where(attempts.c.delivery_id.in_(ids), attempts.c.ended_at.is_(None))
+        .group_by(attempts.c.delivery_id)
+    )
+    return {row.delivery_id: row.since for row in connection.execute(query)}
+
+
 def _claims(connection: Connection, ids: Sequence[int]) -> list[Claim]:
+    dark = _dark(connection, ids)
     query = (
         select(deliveries, subscriptions.c.address, people.c.language)
         .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
@@ -103,6 +115,7 @@ def _claims(connection: Connection, ids: Sequence[int]) -> list[Claim]:
             recipient_id=row.recipient_id,
             address=row.address,
             language=row.language,
+            dark_since=dark.get(row.id),
         )
         for row in connection.execute(query)
     ]

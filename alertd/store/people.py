@@ -114,8 +114,8 @@ def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[
 
 
 def resolve(connection: Connection, audience: Audience) -> list[Row]:
-    """The active people of an audience (id, language), each once, by id."""
-    query = select(people.c.id, people.c.language).where(people.c.active).order_by(people.c.id)
+    """The active people of an audience (id, name, language), each once, by id."""
+    query = select(people.c.id, people.c.name, people.c.language).where(people.c.active).order_by(people.c.id)
     if not audience.everyone:
         wanted = with_subgroups(audience.groups, parents(connection))
         members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))

@@ -37,6 +37,29 @@ async def test_workers_killed_in_the_middle_of_sending_lose_nobody(town: Town) -
     await town.everyone_has_it(within=20)
 
 
+async def test_a_worker_killed_between_the_providers_yes_and_our_commit_sends_no_second_sms(small_town: Town) -> None:
+    await small_town.inhabit(20, push=0, two_devices=0, phones=20, connected=0)
+    small_town.twilio.hang(taken=True, times=None)
+    await small_town.post(TITLE)
+
+    async def taken() -> bool:
+        return len(small_town.twilio.messages) == 20
+
+    await eventually(taken, 10, "the provider has every SMS")
+    for worker in small_town.processes[0].children("--channel sms"):
+        worker.kill()
+    small_town.twilio.reset_plans()
+
+    async def known() -> bool:
+        _, page = await small_town.call("GET", "/alerts")
+        summary = await small_town.summary(page["items"][0]["id"])
+        return bool(summary["channels"]["sms"]["sent"] == 20)
+
+    await eventually(known, 20, "every SMS is known to be with the provider")
+    assert small_town.twilio.look_ups >= 20
+    assert len(small_town.twilio.messages) == 20, "an SMS was sent twice"
+
+
 async def test_redis_killed_right_after_the_answer_loses_nobody(small_town: Town) -> None:
     town = small_town
     await town.inhabit(60, push=20, two_devices=5, phones=30, connected=10)

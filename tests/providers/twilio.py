@@ -65,6 +65,7 @@ class _Plan:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     hang: bool = False
+    mute: bool = False
     reset: Reset | None = None
     left: int | None = 1
 
@@ -149,9 +150,9 @@ class TwilioServer(HttpThread):
         """Take the message, but only after a while."""
         self._plan(number, _Plan(delay=seconds, left=times))
 
-    def hang(self, *, number: str | None = None, times: int | None = 1) -> None:
-        """Read the request and never answer it (until the server ends)."""
-        self._plan(number, _Plan(hang=True, left=times))
+    def hang(self, *, taken: bool = False, number: str | None = None, times: int | None = 1) -> None:
+        """Read the request, take the message or not, and never answer (until the server ends)."""
+        self._plan(number, _Plan(hang=not taken, mute=taken, left=times))
 
     def reset(self, when: Reset = "before", *, number: str | None = None, times: int | None = 1) -> None:
         """Cut the connection before the message is taken, or after it without an answer."""
@@ -238,6 +239,9 @@ class TwilioServer(HttpThread):
         except _Error as error:
             return web.json_response(_error_body(error.status, error.code, error.message), status=error.status)
         message = self._record(form)
+        if plan.mute:
+            await self.closing.wait()
+            return cut(request)
         if plan.reset == "after":
             return cut(request)
         return web.json_response(self._render(message), status=201)
