@@ -47,9 +47,8 @@ def create_token(rt: Runtime, actor: Actor, person_id: str, role: Role) -> Issue
         raise Invalid([("person", fault)])
     now = rt.now()
     with rt.store.write() as connection:
-        if people.get(connection, person_id) is None:
-            values = {"name": person_id, "role": role.word}
-            people.put(connection, person_id, values, now, people.bump_version(connection))
+        values = {"name": person_id, "role": role.word}
+        if people.get(connection, person_id) is None and people.add_new(connection, person_id, values, now):
             instance.record(
                 connection, at=now, actor=actor.person_id, action="person.make", object=person_id, details=values
             )

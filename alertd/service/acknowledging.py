@@ -44,24 +44,34 @@ class Acknowledged:
 def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknowledged | Exception]:
     """Keep a group of answers in one commit: for each what was kept, or the Fault why it was not."""
     now = rt.now()
-    results: list[Acknowledged | Exception] = []
-    changed: set[str] = set()
+    results: dict[int, Acknowledged | Exception] = {}
     with rt.store.write() as connection:
-        loaded: dict[str, Row | None] = {}
-        for wish in wishes:
+        found: list[tuple[_Recipient, int]] = []
+        for index, wish in enumerate(wishes):
             try:
-                result = _keep(connection, wish, loaded, now)
-                changed.add(result.body["alert"])
-                results.append(result)
-            except (NotFound, Invalid, Forbidden) as fault:
-                results.append(fault)
-    for alert_id in changed:
+                found.append((_recipient(connection, wish), index))
+            except (NotFound, Invalid) as fault:
+                results[index] = fault
+        loaded: dict[str, Row | None] = {}
+        # In one order everywhere: two processes that keep the same answers must not wait for each other.
+        for recipient, index in sorted(found):
+            try:
+                results[index] = _keep(connection, wishes[index], recipient, loaded, now)
+            except (NotFound, Invalid) as fault:
+                results[index] = fault
+    for alert_id in {each.body["alert"] for each in results.values() if isinstance(each, Acknowledged)}:
         rt.bell.changed(alert_id)
-    return results
+    return [results[index] for index in range(len(wishes))]
 
 
-def _keep(connection: Connection, wish: Acknowledging, loaded: dict[str, Row | None], now: datetime) -> Acknowledged:
-    recipient_id, alert_id, person_id = _recipient(connection, wish)
+_Recipient = tuple[int, str, str]
+"""Recipient number, alert, person."""
+
+
+def _keep(
+    connection: Connection, wish: Acknowledging, recipient: _Recipient, loaded: dict[str, Row | None], now: datetime
+) -> Acknowledged:
+    recipient_id, alert_id, person_id = recipient
     if alert_id not in loaded:
         loaded[alert_id] = alerts.get(connection, alert_id)
     alert = loaded[alert_id]
@@ -90,7 +100,7 @@ def _keep(connection: Connection, wish: Acknowledging, loaded: dict[str, Row | N
     return Acknowledged(acknowledgement_view(kept), first)
 
 
-def _recipient(connection: Connection, wish: Acknowledging) -> tuple[int, str, str]:
+def _recipient(connection: Connection, wish: Acknowledging) -> _Recipient:
     if wish.recipient is not None:
         row = alerts.recipient(connection, wish.recipient)
         if row is None:

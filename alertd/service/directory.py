@@ -261,6 +261,4 @@ def read_person(rt: Runtime, person_id: str) -> dict[str, Any]:
 def ensure_system_person(rt: Runtime, person_id: str) -> None:
     """Somebody who can be named as an author but is in nobody's audience: not active."""
     with rt.store.write() as connection:
-        if people.get(connection, person_id) is None:
-            values = {"name": person_id, "active": False}
-            people.put(connection, person_id, values, rt.now(), people.bump_version(connection))
+        people.add_new(connection, person_id, {"name": person_id, "active": False}, rt.now())

@@ -205,7 +205,7 @@ def apply_receipts(connection: Connection, now: datetime) -> set[str]:
             (deliveries.c.channel == receipts.c.channel) & (deliveries.c.provider_id == receipts.c.provider_id),
         )
         .where(receipts.c.applied_at.is_(None))
-        .order_by(receipts.c.id)
+        .order_by(deliveries.c.id, receipts.c.id)  # locks in the order in which settling takes them
         .with_for_update(of=deliveries)
         .limit(500)
     )

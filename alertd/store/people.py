@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
-from alertd.store.rows import Row, in_slices, insert_new
+from alertd.store.rows import Row, in_slices, insert_new, put_row
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
+
+_DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True}
 
 
 def bump_version(connection: Connection) -> int:
@@ -44,12 +46,14 @@ def page(connection: Connection, *, after: str | None, limit: int) -> list[Row]:
 
 def put(connection: Connection, person_id: str, values: Mapping[str, Any], now: datetime, at_version: int) -> bool:
     """Make or change a person; True when it was made."""
-    changed = update(people).where(people.c.id == person_id).values(**values, updated_at=now, version=at_version)
-    if connection.execute(changed).rowcount:
-        return False
-    defaults = {"role": "staff", "language": "ja", "active": True, "created_at": now, "updated_at": now}
-    connection.execute(insert(people).values(**{**defaults, **values, "id": person_id, "version": at_version}))
-    return True
+    changed = {**values, "updated_at": now, "version": at_version}
+    return put_row(connection, people, person_id, changed, {**_DEFAULTS, "created_at": now})
+
+
+def add_new(connection: Connection, person_id: str, values: Mapping[str, Any], now: datetime) -> bool:
+    """Make a person unless there is one of that id, who stays as they are; True when it was made."""
+    made = {**_DEFAULTS, **values, "id": person_id, "created_at": now, "updated_at": now}
+    return bool(insert_new(connection, people, [{**made, "version": bump_version(connection)}], "id"))
 
 
 def set_password(connection: Connection, person_id: str, password_hash: str) -> bool:
@@ -100,10 +104,7 @@ def members(connection: Connection) -> dict[str, set[str]]:
 
 def put_group(connection: Connection, group_id: str, values: Mapping[str, Any], now: datetime) -> bool:
     """Make or change a group; True when it was made."""
-    if connection.execute(update(groups).where(groups.c.id == group_id).values(**values)).rowcount:
-        return False
-    connection.execute(insert(groups).values(id=group_id, created_at=now, **values))
-    return True
+    return put_row(connection, groups, group_id, values, {"created_at": now})
 
 
 def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[str]) -> None:

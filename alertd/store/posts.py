@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, insert, or_, select, update
 
-from alertd.store.rows import Row, insert_new
+from alertd.store.rows import Row, insert_new, put_row
 from alertd.store.schema import alerts, boards, idempotency, people, post_groups, post_people, posts, recipients
 
 
@@ -16,10 +16,7 @@ def list_boards(connection: Connection) -> list[Row]:
 
 def put_board(connection: Connection, board_id: str, name: str, now: datetime) -> bool:
     """Make or rename a board; True when it was made."""
-    if connection.execute(update(boards).where(boards.c.id == board_id).values(name=name)).rowcount:
-        return False
-    connection.execute(insert(boards).values(id=board_id, name=name, created_at=now))
-    return True
+    return put_row(connection, boards, board_id, {"name": name}, {"created_at": now})
 
 
 def has_board(connection: Connection, board_id: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -22,6 +22,20 @@ def insert_new(connection: Connection, table: Table, values: Sequence[Mapping[st
     else:
         made = connection.execute(sqlite.insert(table).values(list(values)).on_conflict_do_nothing().returning(column))
     return list(made.scalars())
+
+
+def put_row(connection: Connection, table: Table, row_id: str, values: Row, defaults: Row) -> bool:
+    """Change the row of that id, or make it with `defaults` beside `values`; True when it was made.
+
+    Somebody else may make it at the same moment: then theirs is changed.
+    """
+    changed = update(table).where(table.c.id == row_id).values(**values)
+    if connection.execute(changed).rowcount:
+        return False
+    if insert_new(connection, table, [{**defaults, **values, "id": row_id}], "id"):
+        return True
+    connection.execute(changed)
+    return False
 
 
 def in_slices(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:
