@@ -243,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         made = add(name, run, text)
         made.add_argument("--host", default="127.0.0.1")
-        made.add_argument("--port", type=int, default=DEFAULT_PORT)
+        made.add_argument("--port", type=_port, default=DEFAULT_PORT)
     worker = add("worker", _worker, "run the workers alone")
     worker.add_argument("--channel", action="append", choices=KINDS, help="only this one (may be repeated)")
     add("clock", _clock, "run the clock alone")
@@ -276,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--private", action="store_true", help="the private key too")
     made.add_argument("--json", action="store_true")
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError("must be 0 to 65535; 0 takes any free one")
+    return int(text)
 
 
 def _add_post(made: argparse.ArgumentParser) -> None:

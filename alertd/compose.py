@@ -16,7 +16,7 @@ from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, VapidKey
 from channels.webpush import generate_key, load_key
-from config.settings import PREFIX, Settings, SettingsError, load
+from config.settings import Settings, load
 
 DEFAULT_PORT: Final = 8000
 _SOCKET_PATH_MAX: Final = 100  # a Unix socket's path may have 107 bytes on Linux, 103 on macOS
@@ -42,7 +42,22 @@ class Parts:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings, those of the channels included. Raises SettingsError."""
     names = [setting.name for channel in registry.CHANNELS for setting in channel.settings]
-    return load(environ, names)
+    return load(environ, names, _judge)
+
+
+def _judge(settings: Settings) -> list[tuple[str, str]]:
+    """What the channels and their keys say is wrong with what they were told."""
+    faults: list[tuple[str, str]] = []
+    url = settings.public_url or f"http://127.0.0.1:{DEFAULT_PORT}"
+    try:
+        registry.configure(settings.channels, Context(url, settings.organisation, settings.region))
+    except SettingFaults as error:
+        faults += error.faults
+    try:
+        _given_vapid(settings)
+    except ValueError as error:
+        faults.append(("VAPID_PRIVATE_KEY", str(error)))
+    return faults
 
 
 def redis_socket(data_dir: Path) -> Path:
@@ -61,23 +76,24 @@ def redis_url(settings: Settings) -> str:
 def compose(settings: Settings, public_url: str | None = None) -> Parts:
     """Open the store, bring it to this version, find or make the keys, and set up the channels.
 
-    `public_url` is used where the settings name none. Raises SettingsError, NewerStore, StoreUnavailable.
+    `public_url` is used where the settings name none. Raises NewerStore, StoreUnavailable.
     """
     url = settings.public_url or public_url or f"http://127.0.0.1:{DEFAULT_PORT}"
-    given = _given_vapid(settings)
-    # Faults in the channels' settings are told before anything is touched.
-    registry_context = Context(url, settings.organisation, settings.region, {})
-    _configure(settings, registry_context)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(settings.database_url)
     now = datetime.now(UTC)
     installation = prepare(
-        store, now, secret_key=settings.secret_key, vapid=given, make_vapid=lambda: _pair(generate_key())
+        store,
+        now,
+        secret_key=settings.secret_key,
+        vapid=_given_vapid(settings),
+        make_vapid=lambda: _pair(generate_key()),
     )
     if store.is_sqlite and store.engine.url.database:
         os.chmod(store.engine.url.database, 0o600)  # it holds the keys, and how to reach everybody
     keys = [load_key(pair.private_key) for pair in installation.vapid]
-    channels = _configure(settings, Context(url, settings.organisation, settings.region, {key.id: key for key in keys}))
+    context = Context(url, settings.organisation, settings.region, {key.id: key for key in keys})
+    channels = registry.configure(settings.channels, context)
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
     rt = Runtime(
@@ -94,20 +110,8 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     return Parts(settings, installation, channels, keys[0], rt, bell, redis)
 
 
-def _configure(settings: Settings, context: Context) -> dict[str, Channel]:
-    try:
-        return registry.configure(settings.channels, context)
-    except SettingFaults as error:
-        raise SettingsError([(PREFIX + name, message) for name, message in error.faults]) from error
-
-
 def _given_vapid(settings: Settings) -> VapidPair | None:
-    if settings.vapid_private_key is None:
-        return None
-    try:
-        return _pair(load_key(settings.vapid_private_key))
-    except ValueError as error:
-        raise SettingsError([(f"{PREFIX}VAPID_PRIVATE_KEY", str(error))]) from error
+    return _pair(load_key(settings.vapid_private_key)) if settings.vapid_private_key is not None else None
 
 
 def _pair(key: VapidKey) -> VapidPair:

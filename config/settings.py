@@ -67,10 +67,15 @@ NAMES: Final = frozenset(each.name.upper() for each in fields(Settings)) - {"CHA
 """The settings that are judged here, without prefix."""
 
 
-def load(environ: Mapping[str, str], channel_settings: Sequence[str]) -> Settings:
+def load(
+    environ: Mapping[str, str],
+    channel_settings: Sequence[str],
+    judge: Callable[[Settings], Sequence[Fault]] = lambda _settings: (),
+) -> Settings:
     """The settings that `environ`, and the file it may name, ask for.
 
-    `channel_settings` are the names, without prefix, of what the channels can be told. Raises SettingsError.
+    `channel_settings` are the names, without prefix, of what the channels can be told; `judge` says what is wrong with
+    them, and sees defaults where something else is wrong. Raises SettingsError with all faults together.
     """
     reader = _Reader(environ, NAMES.union(channel_settings))
     data_dir = reader.take("DATA_DIR", _directory, Path.cwd() / "var")
@@ -89,8 +94,9 @@ def load(environ: Mapping[str, str], channel_settings: Sequence[str]) -> Setting
         region=reader.take("REGION", _region, "JP"),
         channels=MappingProxyType({name: value for name, value in channels.items() if value is not None}),
     )
-    if reader.faults:
-        raise SettingsError(reader.faults)
+    faults = [*reader.faults, *judge(settings)]
+    if faults:
+        raise SettingsError(faults)
     return settings
 
 
