@@ -377,14 +377,16 @@ def _option_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _account_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
-    if not re.fullmatch("AC[0-9a-fA-F]{32}", values.get("TWILIO_ACCOUNT_SID") or ""):
+    # Other providers that speak Twilio's API name accounts and services in their own ways.
+    digits = r"[\w-]+" if values.get("TWILIO_API_URL") else "[0-9a-fA-F]{32}"
+    if not re.fullmatch(f"AC{digits}", values.get("TWILIO_ACCOUNT_SID") or "", re.ASCII):
         faults.append(("TWILIO_ACCOUNT_SID", "should be AC and 32 hexadecimal digits"))
     if not values.get("TWILIO_AUTH_TOKEN"):
         faults.append(("TWILIO_AUTH_TOKEN", "should be the account's token"))
     service, sender = values.get("TWILIO_MESSAGING_SERVICE_SID"), values.get("TWILIO_FROM")
     if bool(service) == bool(sender):
         faults.append(("TWILIO_FROM", "exactly one of this and TWILIO_MESSAGING_SERVICE_SID should be set"))
-    if service and not re.fullmatch("MG[0-9a-fA-F]{32}", service):
+    if service and not re.fullmatch(f"MG{digits}", service, re.ASCII):
         faults.append(("TWILIO_MESSAGING_SERVICE_SID", "should be MG and 32 hexadecimal digits"))
     if sender and not (_E164.fullmatch(sender) or _ALPHANUMERIC.fullmatch(sender)):
         faults.append(("TWILIO_FROM", "should be a number like +815012345678 or up to 11 letters and digits"))

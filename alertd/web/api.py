@@ -102,7 +102,7 @@ async def put_person(call: Call) -> Response:
 
 async def import_people(call: Call) -> Response:
     rt = web_of(call.request).rt
-    require_media(call.request, "text/csv")
+    require_media(call.request, "text/csv", "text/plain", "application/octet-stream")
     dry_run = call.request.query_params.get("dry_run") == "true"
     text = importing.decode(await read_body(call.request, _IMPORT_MAX))
     report = await in_thread(lambda: importing.import_people(rt, call.actor, text, dry_run=dry_run))
