@@ -2,6 +2,8 @@
 
 import logging
 import re
+import sys
+from types import TracebackType
 from typing import Final
 
 from pythonjsonlogger.json import JsonFormatter
@@ -29,6 +31,13 @@ class _Formatter(JsonFormatter):
         return redact(super().format(record))
 
 
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger(__name__).critical("this process ends", exc_info=(kind, error, trace))
+
+
 def configure(role: str, level: int = logging.INFO) -> None:
     """Log to standard error as `role`, everything through the root logger."""
     handler = logging.StreamHandler()
@@ -44,5 +53,6 @@ def configure(role: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    sys.excepthook = _log_uncaught
     for chatty in ("twilio.http_client", "aiohttp.access", "rq", "alembic", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

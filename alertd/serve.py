@@ -76,7 +76,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until asked to stop; returns when nothing that was started is left."""
-        before = {each: signal.signal(each, self._on_signal) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        asking = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+            asking.append(signal.SIGHUP)
+        before = {each: signal.signal(each, self._on_signal) for each in asking}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         try:
@@ -234,6 +237,7 @@ class PrivateRedis:
             *("--appendonly", "no"),
             *("--daemonize", "no"),
             *("--loglevel", "warning"),
+            *("--logfile", str(self._socket.parent / "redis.log")),  # its lines are no JSON
             *("--maxmemory", "256mb"),
             *("--maxmemory-policy", "noeviction"),
         ]

@@ -14,6 +14,7 @@ from workers.worker import WorkerProcess
 
 def main() -> int:
     arguments = _parse()
+    log.configure(f"worker:{arguments.channel}" if arguments.role == "worker" else "clock")
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
     parts = compose(read_settings(os.environ), arguments.public_url)
@@ -28,7 +29,6 @@ def main() -> int:
 
 
 def _work(parts: Parts, arguments: argparse.Namespace) -> None:
-    log.configure(f"worker:{arguments.channel}")
     if arguments.replaces:
         heartbeat.end(parts.rt, [arguments.replaces])  # its process is known to be gone: no need to wait for its lease
     WorkerProcess(
@@ -42,7 +42,6 @@ def _work(parts: Parts, arguments: argparse.Namespace) -> None:
 
 
 def _tick(parts: Parts, worker_id: str) -> None:
-    log.configure("clock")
     clock = Clock(parts.rt, worker_id, parts.settings.tick_seconds)
     signal.signal(signal.SIGTERM, lambda *_: clock.stop())
     signal.signal(signal.SIGINT, lambda *_: clock.stop())

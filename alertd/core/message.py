@@ -8,18 +8,18 @@ A channel declares a `Budget`; its form decides the shape of the text:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
 from html import escape
 from typing import Final, Literal
 
-from alertd.core.alert import Content, Language, Severity
+from alertd.core.alert import Ask, Choice, Content, Language, Severity
 from alertd.core.segments import count_segments, is_gsm
 
 Form = Literal["notification", "short", "letter"]
 
-LINK: Final = "\ue000"  # stands for the personal link until `Rendered.personal`; private use, so no post contains it
+LINK: Final = "\ue000"  # stands for the personal link until `Rendered.personal`; `render` takes it out of posts
 TITLE_UNCUT: Final = 40  # characters of a title that every channel shows whole
 _NOTIFICATION_TITLE: Final = 120
 
@@ -143,6 +143,7 @@ def buttons_for(content: Content, language: Language) -> tuple[Button, ...]:
 
 def render(content: Content, language: Language, budget: Budget, *, link_length: int, zone: tzinfo) -> Rendered:
     """`content` in `language`, within `budget`; `link_length` is the length of the link that will take LINK's place."""
+    content = _clean(content)
     title = content.headline(language)
     html = ""
     if budget.form == "short":
@@ -165,8 +166,8 @@ def short_segments(rendered: Rendered, link_length: int) -> int:
 
 def _short(content: Content, language: Language, budget: Budget, link_length: int) -> str:
     title = content.headline(language)
-    speaker = _clean(content.organisation)
-    body = " ".join(_clean(content.body).split())
+    speaker = content.organisation
+    body = " ".join(content.body.split())
     replies = _reply_lines(content, language) if budget.invites_reply else ("",)
 
     def assemble(head: str, reply: str, body: str = "") -> str:
@@ -216,7 +217,7 @@ def _notification(content: Content, language: Language, size: int) -> tuple[str,
     title = content.headline(language)
     if len(title) > _NOTIFICATION_TITLE:
         title = title[: _NOTIFICATION_TITLE - 1] + "…"
-    speaker = _clean(content.organisation)
+    speaker = content.organisation
     question = f"\n{content.ask.question.strip()}" if content.ask else ""
     head = f"{speaker}\n" if speaker else ""
     room = size - len(title.encode())
@@ -224,12 +225,12 @@ def _notification(content: Content, language: Language, size: int) -> tuple[str,
     def assemble(cut: str) -> str:
         return f"{head}{cut}{question}".strip()
 
-    return title, _longest(_clean(content.body).strip(), assemble, lambda text: len(text.encode()) <= room)
+    return title, _longest(content.body.strip(), assemble, lambda text: len(text.encode()) <= room)
 
 
 def _letter_facts(content: Content, language: Language, zone: tzinfo) -> list[tuple[str, str]]:
     words = _WORDS[language]
-    facts = [(words["from"], _clean(content.organisation))] if content.organisation else []
+    facts = [(words["from"], content.organisation)] if content.organisation else []
     return [
         *facts,
         (words["severity"], words[content.severity]),
@@ -243,12 +244,12 @@ def _letter_text(content: Content, language: Language, zone: tzinfo) -> str:
     lines = [content.headline(language), ""]
     if content.drill:
         lines += [words["drill"], ""]
-    lines += [_clean(content.body).strip(), ""]
+    lines += [content.body.strip(), ""]
     lines += [f"{name}: {value}" for name, value in _letter_facts(content, language, zone)]
     lines.append("")
     if content.ask:
-        lines.append(_clean(content.ask.question).strip())
-        lines += [f"  {number}. {_clean(choice.label)}" for number, choice in enumerate(content.ask.choices, 1)]
+        lines.append(content.ask.question.strip())
+        lines += [f"  {number}. {choice.label}" for number, choice in enumerate(content.ask.choices, 1)]
         lines.append("")
     lines += [words["open_text"], LINK, "", words["personal"], ""]
     return "\n".join(lines)
@@ -258,7 +259,7 @@ def _letter_html(content: Content, language: Language, zone: tzinfo) -> str:
     words = _WORDS[language]
     paragraphs = "".join(
         f"<p>{'<br>'.join(escape(line) for line in block.splitlines())}</p>"
-        for block in _clean(content.body).strip().split("\n\n")
+        for block in content.body.strip().split("\n\n")
         if block.strip()
     )
     facts = "".join(
@@ -267,8 +268,8 @@ def _letter_html(content: Content, language: Language, zone: tzinfo) -> str:
     )
     ask = ""
     if content.ask:
-        items = "".join(f"<li>{escape(_clean(choice.label))}</li>" for choice in content.ask.choices)
-        ask = f"<p><strong>{escape(_clean(content.ask.question))}</strong></p><ol>{items}</ol>"
+        items = "".join(f"<li>{escape(choice.label)}</li>" for choice in content.ask.choices)
+        ask = f"<p><strong>{escape(content.ask.question)}</strong></p><ol>{items}</ol>"
     drill = f"<p><strong>{words['drill']}</strong></p>" if content.drill else ""
     button = (
         "display:inline-block;padding:14px 24px;background:#0b57d0;color:#ffffff;"
@@ -289,8 +290,18 @@ def _moment(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
-def _clean(text: str) -> str:
-    return text.replace(LINK, "")
+def _clean(content: Content) -> Content:
+    """`content` with nothing in it that could be taken for the link's place."""
+
+    def clean(text: str) -> str:
+        return text.replace(LINK, "\ufffd")
+
+    ask = content.ask
+    if ask is not None:
+        ask = Ask(clean(ask.question), tuple(Choice(choice.id, clean(choice.label)) for choice in ask.choices))
+    return replace(
+        content, organisation=clean(content.organisation), title=clean(content.title), body=clean(content.body), ask=ask
+    )
 
 
 def _longest(text: str, assemble: Callable[[str], str], fits: Callable[[str], bool], *, at_least: int = 0) -> str:

@@ -51,7 +51,8 @@ def read_frame(text: str) -> AckFrame | BadFrame:
     """What a client's text frame asks for, or why it asks for nothing."""
     try:
         raw = json.loads(text)
-    except ValueError:
+        json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair, escaped, is no text
+    except (ValueError, RecursionError):
         return BadFrame("malformed", "a frame is one JSON object")
     if not isinstance(raw, dict):
         return BadFrame("malformed", "a frame is one JSON object")

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 BUFFER_MAX: Final = 256 * 1024  # characters waiting for one reader before it is told to come back
 _POLL_SECONDS: Final = 1.0
-_SUMMARY_SECONDS: Final = 0.2  # at most 5 summaries a second
-_ROUNDS_WITHOUT_BELL: Final = 5
-_SWEEP_SECONDS: Final = 15.0
+_SUMMARY_SECONDS: Final = 0.25  # with the one that greets a watcher at most 5 summaries a second
+_ROUNDS_WITHOUT_BELL: Final = 4
+SWEEP_SECONDS: Final = 15.0
 _PAGE: Final = 500
 
 
@@ -45,7 +45,10 @@ class Connection:
         self.frames: asyncio.Queue[str | Close] = asyncio.Queue()
         self.offset = 0
         self._waiting = 0
+        self._room = asyncio.Event()  # set: at least half of the buffer is free
+        self._room.set()
         self._backlog: list[tuple[int, str]] | None = []  # what happens while the past is replayed; None: live
+        self._backlog_size = 0
         self.closed = asyncio.Event()
 
     def send(self, frame: str) -> None:
@@ -56,17 +59,27 @@ class Connection:
             self.close(Close.TOO_SLOW)
             return
         self._waiting += len(frame)
+        if self._waiting > BUFFER_MAX // 2:
+            self._room.clear()
         self.frames.put_nowait(frame)
 
     def written(self, frame: str) -> None:
         """Say that a frame has left."""
         self._waiting -= len(frame)
+        if self._waiting <= BUFFER_MAX // 2:
+            self._room.set()
+
+    async def send_in_turn(self, frame: str) -> None:
+        """Queue a frame when there is room: a long past is told as fast as it is read, and always gets further."""
+        await self._room.wait()
+        self.send(frame)
 
     def close(self, code: Close) -> None:
         """End the connection; of what still waits only an orderly restart lets anything be written."""
         if self.closed.is_set():
             return
         self.closed.set()
+        self._room.set()
         if code is not Close.RESTARTING:
             while not self.frames.empty():
                 self.frames.get_nowait()
@@ -76,6 +89,9 @@ class Connection:
         """Send an event, in order and once; while the past is replayed it waits its turn."""
         if self._backlog is not None:
             self._backlog.append((offset, frame))
+            self._backlog_size += len(frame)
+            if self._backlog_size > BUFFER_MAX:
+                self.close(Close.TOO_SLOW)
         elif offset > self.offset:
             self.offset = offset
             self.send(frame)
@@ -91,9 +107,14 @@ class Hub:
     """All live connections of this process. `run` must be running for anybody to hear anything."""
 
     def __init__(
-        self, store: Store, summarise: Callable[[str], Mapping[str, Any]], now: Callable[[], datetime]
+        self,
+        store: Store,
+        summarise: Callable[[str], Mapping[str, Any]],
+        now: Callable[[], datetime],
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self._store = store
+        self._sweep_seconds = sweep_seconds
         self._now = now
         self._summarise = summarise
         self._connections: set[Connection] = set()
@@ -139,8 +160,11 @@ class Hub:
         connection.go_live()
         if connection.watch is not None:
             summary = await self._in_thread(partial(self._summarise, connection.watch))
-            self._told.setdefault(connection.watch, summary)
             connection.send(stream.summary(connection.watch, summary))
+            if self._told.setdefault(connection.watch, summary) != summary:
+                # Others were told something else, before or after this was read: let everybody be told again.
+                del self._told[connection.watch]
+                self._stale.add(connection.watch)
 
     def detach(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -160,7 +184,7 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._forever(self._publish_new, self._wait_for_bell))
             tasks.create_task(self._forever(self._tell_watchers, lambda: asyncio.sleep(_SUMMARY_SECONDS)))
-            tasks.create_task(self._forever(self._sweep, lambda: asyncio.sleep(_SWEEP_SECONDS)))
+            tasks.create_task(self._forever(self._sweep, lambda: asyncio.sleep(self._sweep_seconds)))
 
     async def _forever(self, work: Callable[[], Any], wait: Callable[[], Any]) -> None:
         while True:
@@ -202,9 +226,9 @@ class Hub:
         while position < upto:
             events = await self._in_thread(partial(self._missed, connection, position, upto))
             for event in events:
-                connection.send(frame_of(event, connection.language))
+                await connection.send_in_turn(frame_of(event, connection.language))
                 connection.offset = event.offset
-            if len(events) < _PAGE:
+            if len(events) < _PAGE or connection.closed.is_set():
                 break
             position = events[-1].offset
         connection.offset = max(connection.offset, upto)

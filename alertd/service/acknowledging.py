@@ -88,7 +88,7 @@ def _keep(
         way=wish.way.word,
         by=wish.by or person_id,
         late=alert["state"] != "active" or alert["expires_at"] <= now,
-        answered_at=wish.answered_at or now,
+        answered_at=_plausible(wish.answered_at, alert, now),
         received_at=now,
     )
     first = acknowledgements.keep(connection, answer)
@@ -129,6 +129,15 @@ def _check(wish: Acknowledging, alert: Row) -> None:
         faults.append(("comment", "must not hold control characters"))
     if faults:
         raise Invalid(faults)
+
+
+def _plausible(answered_at: datetime | None, alert: Row, now: datetime) -> datetime:
+    """When an answer was given: after the alert was sent and not in the future, whatever a phone's clock says.
+
+    Otherwise an answer from the year 9999 could never be changed again.
+    """
+    sent_at: datetime = alert["sent_at"]
+    return min(max(answered_at or now, sent_at), now)
 
 
 def acknowledgement_view(row: Row) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from alertd.core.errors import StoreUnavailable
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -12,7 +14,8 @@ class GroupCommit(Generic[Item, Result]):
     """Hands items to `write` in groups, in a thread, one group at a time; each caller is answered after its commit.
 
     There is no waiting window: groups grow by themselves with the load. `write` returns one result or exception per
-    item; when it raises as a whole, the items are written one by one, so that one cannot take the others down.
+    item; when it raises as a whole, the items are written one by one, so that one cannot take the others down. While
+    the store is away everybody is told at once instead.
     """
 
     def __init__(self, write: Callable[[Sequence[Item]], Sequence[Result | Exception]], most: int = 500) -> None:
@@ -51,6 +54,8 @@ class GroupCommit(Generic[Item, Result]):
     async def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
             return await asyncio.to_thread(self._write, items)
+        except StoreUnavailable as error:
+            return [error] * len(items)
         except Exception as error:
             if len(items) == 1:
                 return [error]

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 
-from alertd.core.errors import StoreUnavailable
+from alertd.core.errors import Invalid, StoreUnavailable
 
 _BUSY_SECONDS: Final = 3  # how long a writer waits for another process before the caller is told to come again
 _POOL_SIZE: Final = 10
@@ -46,7 +46,7 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """One transaction that may write: committed when the block ends, undone when it raises.
 
-        Raises StoreUnavailable when the database is busy or gone.
+        Raises StoreUnavailable when the database is busy or gone, Invalid for text that it cannot hold.
         """
         with self._writing, _translated(), self.engine.connect() as connection:
             writing = connection.execution_options(writes=True)
@@ -69,6 +69,9 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
         raise StoreUnavailable(type(error).__name__ + ": " + str(error.__cause__ or error).splitlines()[0]) from error
+    except (DataError, UnicodeEncodeError) as error:
+        # PostgreSQL holds no NUL, neither engine holds half a surrogate pair: whoever sent that is told so.
+        raise Invalid([("request", "holds a character or a number that cannot be kept")]) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable("the connection to the database was lost") from error

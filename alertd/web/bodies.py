@@ -1,5 +1,6 @@
 """Reading requests within their limits, and wording refusals."""
 
+import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -52,6 +53,7 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     """The body as `model`, taken strictly: nothing is coerced. HTTPException 400, 413, 415; Invalid."""
     require_media(request, "application/json")
     body = await read_body(request)
+    _require_plain_json(body)
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
@@ -59,6 +61,26 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         if faults[0]["type"] == "json_invalid":
             raise HTTPException(400, f"the body is not JSON: {faults[0]['msg']}") from error
         raise Invalid([(field_name(fault["loc"]), fault["msg"]) for fault in faults]) from error
+
+
+def _require_plain_json(body: bytes) -> None:
+    """HTTPException 400 for what JSON leaves open: a member that stands twice (which `drill` would hold?), NaN."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a member stands twice in one object")
+        return found
+
+    def constant(word: str) -> None:
+        raise ValueError(f"{word} is no JSON value")
+
+    try:
+        json.loads(body.decode(), object_pairs_hook=members, parse_constant=constant)
+    except RecursionError:
+        raise HTTPException(400, "the body is not JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from error
 
 
 def field_name(location: Sequence[int | str]) -> str:

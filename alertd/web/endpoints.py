@@ -94,7 +94,7 @@ def _check_query(request: Request, known: Sequence[Query]) -> None:
 def read_limit(request: Request) -> int:
     """How many items the caller wants. Raises Invalid."""
     raw = request.query_params.get("limit", str(LIMIT_DEFAULT))
-    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= LIMIT_MAX):
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 3 and 1 <= int(raw) <= LIMIT_MAX):
         raise Invalid([("limit", f"must be 1 to {LIMIT_MAX}")])
     return int(raw)
 

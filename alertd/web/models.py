@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from alertd.core.alert import (
     BODY_MAX,
@@ -20,12 +21,20 @@ from alertd.core.audience import Audience
 from alertd.core.escalation import AFTER_MAX, DEFAULT_PLAN, Plan, Step, To
 from alertd.core.ids import ID_MAX
 from alertd.service.directory import NAME_MAX, PersonDraft
-from alertd.service.posting import Draft
+from alertd.service.posting import Draft, has_control
 from alertd.service.reaching import LABEL_MAX
 
 ENDPOINT_MAX = 2_048
 
-Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
+
+def _storable(text: str) -> str:
+    if has_control(text):
+        raise PydanticCustomError("control", "must not hold control characters")
+    return text
+
+
+Plain = Annotated[str, AfterValidator(_storable)]
+Id = Annotated[Plain, Field(min_length=1, max_length=ID_MAX)]
 Language = Literal["ja", "en"]
 RoleWord = Literal["admin", "manager", "viewer", "staff"]
 
@@ -166,7 +175,7 @@ class SubscriptionBody(BaseModel):
     endpoint: Annotated[str, Field(max_length=ENDPOINT_MAX)]
     keys: KeysBody
     expirationTime: float | None = None
-    label: Annotated[str | None, Field(max_length=LABEL_MAX)] = None
+    label: Annotated[Plain | None, Field(max_length=LABEL_MAX)] = None
 
 
 class PostedAnswer(BaseModel):

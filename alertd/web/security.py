@@ -96,7 +96,10 @@ def check_origin(connection: HTTPConnection) -> None:
     origin = connection.headers.get("origin")
     if origin is None:
         return
-    own = {web_of(connection).origin, f"{connection.url.scheme.replace('ws', 'http')}://{connection.headers.get('host', '')}"}
+    own = {
+        web_of(connection).origin,
+        f"{connection.url.scheme.replace('ws', 'http')}://{connection.headers.get('host', '')}",
+    }
     if origin not in own:
         raise Forbidden("this request comes from a page of another site")
 

@@ -86,22 +86,29 @@ async def _serve(socket: WebSocket, actor: Actor, connection: Connection, after:
     writer = asyncio.create_task(_write(socket, connection))
     reader = asyncio.create_task(_read(socket, actor, connection))
     closed = asyncio.create_task(connection.closed.wait())
+    attaching = asyncio.create_task(_attach(socket, connection, after))
     try:
-        try:
-            await hub.attach(connection, after, socket.query_params.get("epoch"))
-        except StoreUnavailable:
-            connection.close(Close.RESTARTING)
         await asyncio.wait((writer, reader, closed), return_when=asyncio.FIRST_COMPLETED)
         if connection.closed.is_set():
             # A reader that has stopped reading may never take the close frame either; then the line is cut.
             await asyncio.wait((writer,), timeout=_CLOSE_SECONDS)
     finally:
         hub.detach(connection)
-        for task in (writer, reader, closed):
+        tasks = (attaching, writer, reader, closed)
+        for task in tasks:
             task.cancel()
-        for ended in await asyncio.gather(writer, reader, closed, return_exceptions=True):
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
                 log.error("a connection broke", exc_info=ended)
+
+
+async def _attach(socket: WebSocket, connection: Connection, after: int | None) -> None:
+    try:
+        await web_of(socket).hub.attach(connection, after, socket.query_params.get("epoch"))
+    except Exception as error:
+        if not isinstance(error, StoreUnavailable):
+            log.exception("a connection could not be greeted")
+        connection.close(Close.RESTARTING)
 
 
 async def _write(socket: WebSocket, connection: Connection) -> None:

@@ -146,7 +146,7 @@ class Page:
             )
         )
 
-    def respond(self, template: str, status: int = 200, **context: Any) -> Response:
+    def respond(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """The page as a response. Remembers the language when it was just chosen."""
         response = HTMLResponse(self.text(template, context), status)
         chosen = parse_language(self.request.query_params.get(LANGUAGE_COOKIE))

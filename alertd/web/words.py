@@ -71,6 +71,15 @@ _REFUSALS: Final = tuple(
         (r"this alert asks no question.*", marked("This alert asks no question.")),
         (r"this Idempotency-Key was used for another post.*", marked("This form was sent before with other text.")),
         (r"there is no (?P<what>\w+) '.*'.*", marked("There is no such thing, or it is not for you.")),
+        (
+            r"nothing was done, or it is not known whether it was.*",
+            marked("It may or may not have been done. Wait a moment, then look whether it was, and try again."),
+        ),
+        (r"something went wrong here.*", marked("It is in the log. Try again, and tell whoever is in charge.")),
+        (r"there is nothing at .*", marked("Check the address.")),
+        (r"\w+ is not possible at .*", marked("Go back and load the page again.")),
+        (r"a request's body may have at most \d+ bytes", marked("This is more than can be sent at once.")),
+        (r"send the body as .*|the form is not urlencoded UTF-8", marked("Go back and load the page again.")),
         (r"sign in, or send a bearer token", marked("Please sign in.")),
         (r"no address of any kind", marked("no phone, no mail, no device")),
     )

@@ -1,0 +1,162 @@
+"""The life of a delivery: which states follow which, and how long it waits between attempts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alertd.core.alert import SEVERITIES, Severity
+from alertd.core.delivery import (
+    LEGAL,
+    RETRY,
+    TERMINAL,
+    Accepted,
+    Deferred,
+    Gone,
+    Misconfigured,
+    Outcome,
+    Receipt,
+    Refused,
+    State,
+    Transition,
+    after_attempt,
+    after_receipt,
+    wait_before,
+)
+
+NOW = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+seconds = st.integers(0, 100_000).map(lambda number: timedelta(seconds=number))
+severities = st.sampled_from(SEVERITIES)
+jitters = st.floats(0, 1, exclude_max=True)
+attempts = st.integers(1, 6_000)
+outcomes: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Accepted, st.none() | st.text()),
+    st.builds(Deferred, st.text(), st.none() | seconds),
+    st.builds(Refused, st.text()),
+    st.builds(Gone, st.text()),
+    st.builds(Misconfigured, st.text()),
+)
+receipts = st.builds(Receipt, st.just("SM1"), st.sampled_from([True, False, None]), st.none() | st.text())
+
+
+def after(outcome: Outcome, *, attempt: int = 1, severity: Severity = "severe", left: timedelta = HOUR) -> Transition:
+    return after_attempt(outcome, attempt=attempt, severity=severity, now=NOW, expires_at=NOW + left, jitter=0.5)
+
+
+class TestStates:
+    def test_every_state_has_its_successors_and_only_terminal_ones_have_none(self) -> None:
+        assert LEGAL.keys() == set(State)
+        assert {state for state, successors in LEGAL.items() if not successors} == TERMINAL
+        assert {state for state in State if state.is_terminal} == TERMINAL
+
+    @given(outcomes, attempts, severities, seconds, jitters)
+    def test_an_attempt_ends_in_a_legal_state(
+        self, outcome: Outcome, attempt: int, severity: Severity, left: timedelta, jitter: float
+    ) -> None:
+        transition = after_attempt(
+            outcome, attempt=attempt, severity=severity, now=NOW, expires_at=NOW + left, jitter=jitter
+        )
+        assert transition.state in LEGAL[State.SENDING]
+        # It is due again exactly when it is to be tried again, and never when the alert is over.
+        assert (transition.due_at is not None) is (transition.state is State.PENDING)
+        assert transition.due_at is None or NOW < transition.due_at < NOW + left
+
+    @given(st.sampled_from(State), st.lists(receipts, max_size=5))
+    def test_late_news_moves_a_delivery_legally_and_only_forward(self, state: State, news: list[Receipt]) -> None:
+        for receipt in news:
+            successor = after_receipt(state, receipt)
+            assert successor is state or successor in LEGAL[state]
+            assert after_receipt(successor, receipt) is successor
+            state = successor
+
+
+@pytest.mark.parametrize(
+    ("outcome", "transition"),
+    [
+        (Accepted("SM1"), Transition(State.SENT, provider_id="SM1")),
+        (Accepted(), Transition(State.SENT)),
+        (Refused("too large"), Transition(State.FAILED, "too large")),
+        (Gone("410"), Transition(State.FAILED, "410", retire=True)),
+        (Misconfigured("401"), Transition(State.HELD, "401", counted=False)),
+        (Deferred("503"), Transition(State.PENDING, "503", due_at=NOW + timedelta(seconds=0.75))),
+        (Deferred("429", timedelta(minutes=5)), Transition(State.PENDING, "429", due_at=NOW + timedelta(minutes=5))),
+    ],
+)
+def test_what_an_outcome_makes_of_a_delivery(outcome: Outcome, transition: Transition) -> None:
+    assert after(outcome) == transition
+
+
+def test_only_an_address_that_is_gone_is_retired() -> None:
+    outcomes = (Accepted(), Deferred("x"), Refused("x"), Gone("x"), Misconfigured("x"))
+    assert [after(outcome).retire for outcome in outcomes] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_after_the_last_try_it_gives_up_and_says_so(severity: Severity) -> None:
+    tries = RETRY[severity].tries
+    ages = timedelta(days=28)
+    assert after(Deferred("busy"), attempt=tries - 1, severity=severity, left=ages).state is State.PENDING
+    last = after(Deferred("busy"), attempt=tries, severity=severity, left=ages)
+    assert last == Transition(State.FAILED, f"gave up after {tries} tries: busy")
+
+
+@pytest.mark.parametrize(
+    ("left", "state"), [(timedelta(seconds=60), State.EXPIRED), (timedelta(seconds=60.001), State.PENDING)]
+)
+def test_a_try_that_would_come_when_the_alert_is_over_is_not_made(left: timedelta, state: State) -> None:
+    assert after(Deferred("429", timedelta(seconds=60)), left=left).state is state
+
+
+class TestWaits:
+    @pytest.mark.parametrize(
+        ("severity", "steps"),
+        [
+            ("extreme", [1, 2, 4, 8, 16, 32, 60, 60]),
+            ("severe", [1, 2, 4, 8, 16, 32, 60, 60]),
+            ("unknown", [1, 2, 4, 8, 16, 32, 60, 60]),
+            ("moderate", [5, 10, 20, 40, 80, 160, 320, 600, 600]),
+            ("minor", [5, 10, 20, 40, 80, 160, 320, 600, 600]),
+        ],
+    )
+    def test_they_double_up_to_the_longest_which_is_shorter_for_a_severe_alert(
+        self, severity: Severity, steps: list[int]
+    ) -> None:
+        halves = [wait_before(attempt, severity, 0.0, None).total_seconds() for attempt in range(1, len(steps) + 1)]
+        assert halves == [step / 2 for step in steps]
+
+    @given(attempts, severities, jitters, jitters)
+    def test_jitter_spreads_them_between_half_a_step_and_a_whole_one(
+        self, attempt: int, severity: Severity, one: float, other: float
+    ) -> None:
+        least = wait_before(attempt, severity, 0.0, None)
+        waits = sorted([one, other])
+        low, high = (wait_before(attempt, severity, jitter, None) for jitter in waits)
+        assert least <= low <= high <= 2 * least <= RETRY[severity].longest
+
+    @given(attempts, severities, jitters, seconds)
+    def test_the_provider_s_wish_is_a_floor_and_no_more(
+        self, attempt: int, severity: Severity, jitter: float, wish: timedelta
+    ) -> None:
+        own = wait_before(attempt, severity, jitter, None)
+        assert wait_before(attempt, severity, jitter, wish) == max(own, wish)
+
+
+@pytest.mark.parametrize(
+    ("state", "delivered", "result"),
+    [
+        (State.SENT, True, State.DELIVERED),
+        (State.SENT, False, State.FAILED),
+        (State.SENT, None, State.SENT),
+        (State.DELIVERED, False, State.DELIVERED),
+        (State.FAILED, True, State.FAILED),
+        (State.PENDING, True, State.PENDING),
+        (State.SENDING, True, State.SENDING),
+        (State.CANCELLED, True, State.CANCELLED),
+        (State.EXPIRED, False, State.EXPIRED),
+    ],
+)
+def test_what_late_news_makes_of_a_delivery(state: State, delivered: bool | None, result: State) -> None:
+    assert after_receipt(state, Receipt("SM1", delivered)) is result
