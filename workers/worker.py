@@ -20,6 +20,7 @@ from alertd import queue
 from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
+from alertd.store import deliveries
 from channels.base import Channel
 from workers import jobs
 from workers.deliver import Deliverer
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REDIS_RETRY_SECONDS: Final = 1.0
+_WITHOUT_TICKET_SECONDS: Final = 2.0
 
 
 class _Loop:
@@ -73,6 +75,7 @@ class WorkerProcess:
         self._redis_url = redis_url
         self._instance = instance
         self._tick_seconds = tick_seconds
+        self._drained_at = time.monotonic()
         self._stopping = threading.Event()
         self._loop = _Loop()
         self._deliverer = Deliverer(rt, channel, worker_id)
@@ -82,7 +85,7 @@ class WorkerProcess:
         self._listen_for_signals()
         heartbeat.start(self._rt, self._worker_id, "worker", self._channel.kind)
         jobs.serve_tickets(self._take)
-        background = [self._loop.submit(work()) for work in (self._beat, self._look_without_redis)]
+        background = [self._loop.submit(work()) for work in (self._beat, self._look_without_ticket)]
         try:
             self._take_tickets()
         finally:
@@ -108,6 +111,7 @@ class WorkerProcess:
         return attempts
 
     async def _drain(self) -> int:
+        self._drained_at = time.monotonic()
         try:
             return await self._deliverer.drain()
         except StoreUnavailable as error:
@@ -146,15 +150,23 @@ class WorkerProcess:
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
 
-    async def _look_without_redis(self) -> None:
-        """While Redis is away nobody rings: look for due work by ourselves."""
-        client = queue.connect(self._redis_url)
+    async def _look_without_ticket(self) -> None:
+        """Look for due work when no ticket has come for a while, whatever keeps Redis or the clock from writing one."""
         while True:
             await asyncio.sleep(self._tick_seconds)
+            if time.monotonic() - self._drained_at < _WITHOUT_TICKET_SECONDS:
+                continue
             try:
-                await asyncio.to_thread(client.ping)
-            except (RedisError, OSError):
-                await self._drain()
+                due = await asyncio.to_thread(self._is_due)
+            except StoreUnavailable as error:
+                log.warning("the store is unavailable: %s", error)
+            else:
+                if due:
+                    await self._drain()
+
+    def _is_due(self) -> bool:
+        with self._rt.store.read() as connection:
+            return self._channel.kind in deliveries.due_channels(connection, self._rt.now())
 
     async def _finish(self) -> None:
         await self._drain()  # claims nothing any more: waits for the one under way
