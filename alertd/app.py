@@ -28,6 +28,7 @@ from alertd.web.limits import Limits
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 5
+_KEEP_ALIVE_SECONDS: Final = 75  # longer than proxies and phones keep theirs: whoever closes first loses no request
 _PING_SECONDS: Final = 20.0
 
 
@@ -101,6 +102,7 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
             access_log=False,  # paths hold acknowledgement tokens
             log_config=None,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             proxy_headers=bool(parts.settings.trusted_proxies),
             forwarded_allow_ips=[str(network) for network in parts.settings.trusted_proxies],

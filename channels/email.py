@@ -228,7 +228,8 @@ class Email:
             self._pool = None
 
 
-_BUDGET: Final = Budget(form="letter", size=0, concurrency=CONNECTIONS)
+# Letters wait in line for a connection, so that none of these idles while the next ones are claimed.
+_BUDGET: Final = Budget(form="letter", size=0, concurrency=8 * CONNECTIONS)
 
 
 def compose(message: Message, *, sender: str, organisation: str, to: str, key: str) -> tuple[str, bytes]:

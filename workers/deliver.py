@@ -1,6 +1,7 @@
 """Delivers what is due on one channel: claim under a lease, one attempt each, settle as the outcomes come."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -60,21 +61,35 @@ class Deliverer:
                 await settling
 
     async def _drain(self) -> int:
+        most = self._channel.budget.concurrency
+        worth = max(1, most // 4)  # a claim for every single place that falls free would cost more than it gives
         under_way: set[asyncio.Task[None]] = set()
+        more_is_due = True
+        look = asyncio.Event()
+
+        def end(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            if not under_way or (more_is_due and most - len(under_way) >= worth):
+                look.set()
+
         attempts, ends_at = 0, time.monotonic() + TICKET_SECONDS
         while True:
-            room = self._channel.budget.concurrency - len(under_way)
+            look.clear()
+            room = min(most - len(under_way), _CLAIM_MOST)
             claims: list[Claim] = []
-            if room > 0 and not self._stopping and time.monotonic() < ends_at:
-                claims = await self._claim(min(room, _CLAIM_MOST))
+            if room >= worth and not self._stopping and time.monotonic() < ends_at:
+                claims = await self._claim(room)
+                more_is_due = len(claims) == room
             attempts += len(claims)
-            under_way |= {asyncio.create_task(self._attempt(claim)) for claim in claims}
+            for claim in claims:
+                task = asyncio.create_task(self._attempt(claim))
+                under_way.add(task)
+                task.add_done_callback(end)
             if not under_way:
                 return attempts
-            # A full claim means that more is due: go on as soon as there is room. Otherwise look now and then.
-            full = len(claims) == min(room, _CLAIM_MOST)
-            when = asyncio.FIRST_COMPLETED if full or room <= 0 else asyncio.ALL_COMPLETED
-            _, under_way = await asyncio.wait(under_way, timeout=_LOOK_SECONDS, return_when=when)
+            with contextlib.suppress(TimeoutError):  # new work may come while attempts hang
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await look.wait()
 
     async def _claim(self, most: int) -> list[Claim]:
         return await to_thread.run_sync(self._claim_now, most)
