@@ -18,10 +18,12 @@ from alertd.core.audience import Audience
 from alertd.core.errors import Fault, StoreUnavailable
 from alertd.core.ids import make_id
 from alertd.core.roles import Role
-from alertd.serve import CannotStart, Roles, child_environment, run_roles, take_lock
+from alertd.private_redis import take_lock
+from alertd.serve import Roles, child_environment, run_roles
 from alertd.service import access, directory, importing, posting
 from alertd.service.access import system_actor
 from alertd.store.migrate import NewerStore
+from alertd.supervisor import CannotStart
 from channels.registry import KINDS
 from config.settings import Settings, SettingsError
 

@@ -36,6 +36,8 @@ TABLE: Final = (
     Room("alertd.bell",       may=("alertd.bus", "alertd.queue", "alertd.bell"), drivers=("redis",)),
     Room("alertd.log",        may=(), drivers=("pythonjsonlogger",)),
     Room("alertd.lifeline",   may=(), drivers=()),
+    Room("alertd.supervisor", may=(), drivers=()),
+    Room("alertd.private_redis", may=("alertd.supervisor",), drivers=("redis",)),
     Room("alertd.service",    may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.service")),
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),
     # The channels themselves are handed in; the web knows what a channel is, not which there are.
