@@ -41,13 +41,18 @@ class AckFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class PingFrame:
+    """A client that cannot see the protocol's own pings (a browser) asks whether the line still lives."""
+
+
+@dataclass(frozen=True, slots=True)
 class BadFrame:
     code: str
     message: str
     ref: str | None = None
 
 
-def read_frame(text: str) -> AckFrame | BadFrame:
+def read_frame(text: str) -> AckFrame | PingFrame | BadFrame:
     """What a client's text frame asks for, or why it asks for nothing."""
     try:
         raw = json.loads(text)
@@ -59,8 +64,10 @@ def read_frame(text: str) -> AckFrame | BadFrame:
     ref = raw.get("ref")
     if ref is not None and (not isinstance(ref, str) or len(ref) > REF_MAX):
         return BadFrame("invalid", f"ref must be a string of at most {REF_MAX} characters")
+    if raw.get("type") == "ping":
+        return PingFrame()
     if raw.get("type") != "ack":
-        return BadFrame("unknown_type", 'the only frame a client sends is {"type": "ack", "alert": …}', ref)
+        return BadFrame("unknown_type", 'a client sends {"type": "ack", "alert": …} or {"type": "ping"}', ref)
     unknown = raw.keys() - {"type", "alert", "answer", "comment", "ref"}
     if unknown:
         return BadFrame("invalid", f"unknown field {min(unknown)!r}", ref)
@@ -76,6 +83,10 @@ def read_frame(text: str) -> AckFrame | BadFrame:
 
 def hello(position: Position) -> str:
     return _frame("hello", epoch=position.epoch, offset=position.offset)
+
+
+def pong() -> str:
+    return _frame("pong")
 
 
 def reset() -> str:

@@ -141,11 +141,8 @@ def open_session_by_password(rt: Runtime, person_id: str, password: str) -> Issu
     with rt.store.read() as connection:
         person = people.get(connection, person_id)
     kept = person["password_hash"] if person and person["active"] else None
-    try:
-        _hasher.verify(kept or _NOBODY, password[:PASSWORD_MAX])
-    except (VerificationError, InvalidHashError):
-        kept = None
-    if kept is None:
+    is_right = _is_password(kept or _NOBODY, password)
+    if kept is None or not is_right:
         raise Unauthenticated("the name or the password is not right")
     with rt.store.write() as connection:
         return _issue(connection, rt, system_actor(person_id), "session", person_id, life=SESSION_LIFE)
@@ -167,6 +164,28 @@ def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> No
         if not people.set_password(connection, person_id, hashed):
             raise NotFound(f"there is no person {person_id!r}")
         instance.record(connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={})
+
+
+def change_password(rt: Runtime, actor: Actor, current: str, password: str) -> None:
+    """Give oneself a password; whoever has one has to know it. Raises Invalid."""
+    with rt.store.read() as connection:
+        person = people.get(connection, actor.person_id)
+    if person and person["password_hash"] and not _is_password(person["password_hash"], current):
+        raise Invalid([("current", "is not your password")])
+    set_password(rt, actor, actor.person_id, password)
+
+
+def has_password(rt: Runtime, actor: Actor) -> bool:
+    with rt.store.read() as connection:
+        person = people.get(connection, actor.person_id)
+    return bool(person and person["password_hash"])
+
+
+def _is_password(hashed: str, password: str) -> bool:
+    try:
+        return _hasher.verify(hashed, password[:PASSWORD_MAX])
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 def digest(secret: str) -> str:

@@ -109,4 +109,4 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 async def _internal(request: Request, _error: Exception) -> Response:
     # Starlette logs the exception itself after this answer.
-    return error_response(500, "internal", "something went wrong here; it is in the log")
+    return await _answer(request, 500, "internal", "something went wrong here; it is in the log")

@@ -105,8 +105,8 @@ def error_body(code: str, message: str, details: Sequence[tuple[str, str]] = ())
 
 
 def status_code_name(status: int) -> str:
-    """An error's `code` where only its HTTP status is known."""
-    return HTTPStatus(status).name.lower()
+    """An error's `code` where only its HTTP status is known; RFC 9110's phrases, whatever this Python calls them."""
+    return "content_too_large" if status == 413 else HTTPStatus(status).name.lower()
 
 
 def error_response(

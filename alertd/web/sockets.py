@@ -12,7 +12,7 @@ from alertd.core.acknowledgement import Way
 from alertd.core.alert import Language
 from alertd.core.errors import Fault, Forbidden, StoreUnavailable, TooMany, Unauthenticated
 from alertd.core.roles import Role
-from alertd.core.stream import AckFrame, BadFrame, Close
+from alertd.core.stream import AckFrame, BadFrame, Close, PingFrame
 from alertd.hub import Connection
 from alertd.service import watching
 from alertd.service.acknowledging import wish_of
@@ -131,7 +131,9 @@ async def _read(socket: WebSocket, actor: Actor, connection: Connection) -> None
             connection.send(stream.error("malformed", "frames are text"))
             continue
         frame = stream.read_frame(text)
-        if isinstance(frame, BadFrame):
+        if isinstance(frame, PingFrame):
+            connection.send(stream.pong())
+        elif isinstance(frame, BadFrame):
             connection.send(stream.error(frame.code, frame.message, frame.ref))
         else:
             connection.send(await _acknowledge(socket, actor, frame))

@@ -44,6 +44,7 @@ _REFUSALS: Final = tuple(
         (r"must be at most (?P<most>\d+) characters", marked("At most %(most)s characters.")),
         (r"must be (?P<least>\d+) to (?P<most>\d+) characters", marked("Use %(least)s to %(most)s characters.")),
         (r"must be 1 to (?P<most>\d+) choices", marked("Give 1 to %(most)s choices, one per line.")),
+        (r"is not your password", marked("That is not your password.")),
         (r"must not hold control characters", marked("This holds characters that cannot be sent.")),
         (r"must be one of (?P<choices>.+)", marked("Please choose one.")),
         (r"there is no board '(?P<name>.+)'", marked("There is no board “%(name)s”.")),

@@ -128,8 +128,8 @@ class TestReply:
         assert read_reply(text, [PLAIN]) == Reply(PLAIN)
 
     @pytest.mark.parametrize(
-        "text", ["", " ", "2", "0", "11", "1 2", "1/2", "1.5", "いいえ", "not ok", "ok 2", "1 but hurt", "482", "助けて",
-                 "482 482 1", "1 1", "1234", "今日は12時", "🙂", "1a"],
+        "text", ["", " ", "2", "0", "11", "1 2", "1/2", "1.5", "いいえ", "not ok", "ok 2", "1 but hurt", "482",
+                 "助けて", "482 482 1", "1 1", "1234", "今日は12時", "🙂", "1a"],
     )  # fmt: skip
     def test_what_might_mean_something_else_is_not_taken_for_an_acknowledgement(self, text: str) -> None:
         assert read_reply(text, [PLAIN]).problem == "unclear"

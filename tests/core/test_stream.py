@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core import stream
-from alertd.core.stream import AckFrame, BadFrame, Position, Resume, read_frame, resume
+from alertd.core.stream import AckFrame, BadFrame, PingFrame, Position, Resume, read_frame, resume
 
 HEAD = Position("now", 41)
 
@@ -78,7 +78,7 @@ def test_no_text_breaks_the_reader_and_its_answer_can_be_sent(text: str) -> None
     frame = read_frame(text)
     if isinstance(frame, BadFrame):
         stream.error(frame.code, frame.message, frame.ref).encode()
-    else:
+    elif isinstance(frame, AckFrame):
         stream.acknowledged(frame.alert, frame.ref).encode()
 
 
@@ -127,3 +127,7 @@ def test_close_codes_are_those_of_the_contract() -> None:
         "NOT_YOURS": 4403,
         "TOO_SLOW": 4408,
     }
+
+
+def test_a_ping_is_a_ping() -> None:
+    assert read_frame('{"type": "ping"}') == PingFrame()

@@ -1,0 +1,53 @@
+"""The board and its posts."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from alertd.core.errors import NotFound
+from alertd.core.roles import Role
+from alertd.service import directory, posting, watching
+from alertd.service.runtime import Actor, Runtime
+from alertd.web.context import in_thread
+from alertd.web.templating import signed_in
+
+PAGE_SIZE: Final = 20
+
+
+async def show_board(request: Request) -> Response:
+    page, actor = await signed_in(request)
+    rt, before = page.web.rt, request.query_params.get("before")
+
+    def read() -> tuple[list[dict[str, Any]], dict[str, str], dict[str, dict[str, Any] | None]]:
+        posts = posting.read_board(rt, actor, before=before, limit=PAGE_SIZE + 1)
+        boards = {board["id"]: board["name"] for board in directory.list_boards(rt)}
+        alerts = {post["id"]: _alert_of(rt, actor, post) for post in posts[:PAGE_SIZE]}
+        return posts, boards, alerts
+
+    posts, boards, alerts = await in_thread(read)
+    older = posts[PAGE_SIZE - 1]["id"] if len(posts) > PAGE_SIZE else None
+    return page.respond("board.html", posts=posts[:PAGE_SIZE], boards=boards, alerts=alerts, older=older, before=before)
+
+
+async def show_post(request: Request) -> Response:
+    page, actor = await signed_in(request)
+    rt, post_id = page.web.rt, str(request.path_params["post"])
+
+    def read() -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
+        post = posting.read_post(rt, actor, post_id)
+        boards = {board["id"]: board["name"] for board in directory.list_boards(rt)}
+        return post, boards, _alert_of(rt, actor, post)
+
+    post, boards, alert = await in_thread(read)
+    return page.respond("post.html", post=post, boards=boards, alert=alert, may_watch=actor.may(Role.VIEWER))
+
+
+def _alert_of(rt: Runtime, actor: Actor, post: dict[str, Any]) -> dict[str, Any] | None:
+    """The alert of a post; None when it has none, or one that did not go to its reader (its author, for one)."""
+    if post["alert"] is None:
+        return None
+    try:
+        return watching.read_alert(rt, actor, post["alert"])
+    except NotFound:
+        return None

@@ -1,0 +1,98 @@
+"""The page on which an alert is watched: who has answered, who has not, and why."""
+
+from typing import Any, Final, get_args
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from alertd.core.acknowledgement import Way
+from alertd.core.errors import NotFound
+from alertd.core.roles import Role
+from alertd.service import watching
+from alertd.service.acknowledging import wish_of
+from alertd.service.runtime import Actor
+from alertd.service.watching import Filter
+from alertd.web.context import in_thread
+from alertd.web.pages.forms import read_own_form
+from alertd.web.pages.trees import in_tree_order
+from alertd.web.templating import Page, signed_in
+
+_SHOWN: Final = 50  # people per list on the live page
+_LISTED: Final = 200  # people per page of one list
+LISTS: Final[tuple[Filter, ...]] = ("unreachable", "outstanding", "acknowledged")
+
+
+async def show_alert(request: Request) -> Response:
+    page, _ = await signed_in(request, Role.VIEWER)
+    return await _live_page(page, _alert_id(request))
+
+
+async def show_people(request: Request) -> Response:
+    """The lists of people alone, for the page that is already open."""
+    page, actor = await signed_in(request, Role.VIEWER)
+    return page.respond("_people.html", **await _read(page, actor, _alert_id(request)))
+
+
+async def show_list(request: Request) -> Response:
+    """One list in full, page by page."""
+    page, actor = await signed_in(request, Role.VIEWER)
+    alert_id, state = _alert_id(request), str(request.path_params["state"])
+    chosen = next((each for each in get_args(Filter) if each == state), None)
+    if chosen is None:
+        raise NotFound(f"there is no list {state!r}")
+    rt, after = page.web.rt, request.query_params.get("after")
+
+    def read() -> tuple[dict[str, Any], list[dict[str, Any]], str | None]:
+        alert = watching.read_alert(rt, actor, alert_id)
+        return alert, *watching.list_recipients(rt, alert_id, state=chosen, after=after, limit=_LISTED)
+
+    alert, people, following = await in_thread(read)
+    return page.respond("people.html", alert=alert, state=chosen, people=people, following=following)
+
+
+async def answer_for(request: Request) -> Response:
+    """A proxy's answer: somebody was reached by telephone. Kept as the manager's, for the person."""
+    page, actor = await signed_in(request, Role.MANAGER)
+    form = await read_own_form(request, actor)
+    alert_id = _alert_id(request)
+    wish = wish_of(
+        actor,
+        alert_id,
+        Way.PAGE,
+        person=form.one("person"),
+        answer=form.maybe("answer"),
+        comment=form.maybe("comment"),
+    )
+    await page.web.acknowledgements.submit(wish)
+    return RedirectResponse(f"/alerts/{alert_id}#outstanding", 303)
+
+
+def _alert_id(request: Request) -> str:
+    return str(request.path_params["alert"])
+
+
+async def _live_page(page: Page, alert_id: str) -> Response:
+    assert page.actor is not None
+    context = await _read(page, page.actor, alert_id)
+    rt = page.web.rt
+    summary = await in_thread(lambda: watching.summarise(rt, alert_id))
+    return page.respond(
+        "alert.html",
+        **context,
+        summary=summary,
+        groups=in_tree_order(summary["groups"]),
+        zone=getattr(rt.zone, "key", ""),
+    )
+
+
+async def _read(page: Page, actor: Actor, alert_id: str) -> dict[str, Any]:
+    rt = page.web.rt
+
+    def read() -> dict[str, Any]:
+        alert = watching.read_alert(rt, actor, alert_id)
+        lists = {
+            state: watching.list_recipients(rt, alert_id, state=state, after=None, limit=_SHOWN) for state in LISTS
+        }
+        return {"alert": alert, "lists": lists}
+
+    return await in_thread(read)

@@ -1,0 +1,121 @@
+"""Signing in by password or by a one-time link, signing out, and a person's own settings."""
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from alertd.core.errors import Invalid, Unauthenticated
+from alertd.core.roles import Role
+from alertd.service import access
+from alertd.service.runtime import Actor
+from alertd.web.bodies import read_form
+from alertd.web.context import in_thread, web_of
+from alertd.web.limits import BAD_CREDENTIALS, SIGN_INS
+from alertd.web.pages.forms import Form, local_path, read_own_form
+from alertd.web.security import authenticate, check_origin, clear_session, client_address, set_session
+from alertd.web.templating import Page, open_page, signed_in
+
+
+def sign_in_url(request: Request) -> str:
+    """The sign-in page, which comes back to what `request` wanted."""
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/sign-in?next={quote(local_path(wanted))}"
+
+
+async def start(request: Request) -> Response:
+    """The start page is the one that its reader needs."""
+    _, actor = await signed_in(request)
+    return RedirectResponse("/board" if actor.may(Role.VIEWER) else "/me", 303)
+
+
+async def show_sign_in(request: Request) -> Response:
+    try:
+        await authenticate(request)
+    except Unauthenticated:
+        return _sign_in_page(open_page(request), request.query_params.get("next", "/"))
+    return RedirectResponse(local_path(request.query_params.get("next", "/")), 303)
+
+
+async def sign_in(request: Request) -> Response:
+    page = open_page(request)
+    form = Form(await read_form(request))
+    check_origin(request)
+    person, password, wanted = form.one("person").strip(), form.one("password"), form.one("next", "/")
+    web, address = page.web, client_address(request)
+    web.limits.require_left(BAD_CREDENTIALS, "sign-in", address)
+    web.limits.spend(SIGN_INS, "sign-in", person, address)
+    try:
+        session = await in_thread(lambda: access.open_session_by_password(web.rt, person, password))
+    except Unauthenticated as fault:
+        web.limits.spend(BAD_CREDENTIALS, "sign-in", address)
+        return _sign_in_page(page, wanted, person=person, fault=page.fault(fault.message), status=401)
+    response = RedirectResponse(local_path(wanted), 303)
+    set_session(web, response, session.secret)
+    return response
+
+
+def _sign_in_page(
+    page: Page, wanted: str, *, person: str = "", fault: str | None = None, status: int = 200
+) -> Response:
+    return page.respond("sign_in.html", status, wanted=local_path(wanted), person=person, fault=fault)
+
+
+async def show_link(request: Request) -> Response:
+    """Whom a one-time link signs in. Mail scanners open links, so looking at it does not spend it."""
+    page, secret = open_page(request), str(request.path_params["link"])
+    name = await _spendable(page, secret)
+    return page.respond("sign_in_link.html", name=name)
+
+
+async def use_link(request: Request) -> Response:
+    page, secret = open_page(request), str(request.path_params["link"])
+    check_origin(request)
+    await _spendable(page, secret)
+    session = await in_thread(lambda: access.open_session_by_link(page.web.rt, secret))
+    response = RedirectResponse("/", 303)
+    set_session(page.web, response, session.secret)
+    return response
+
+
+async def _spendable(page: Page, secret: str) -> str:
+    """The name behind a link; a bad one is counted against whoever tries."""
+    try:
+        return await in_thread(lambda: access.read_link(page.web.rt, secret))
+    except Unauthenticated:
+        page.web.limits.spend(BAD_CREDENTIALS, "link", client_address(page.request))
+        raise
+
+
+async def sign_out(request: Request) -> Response:
+    _, actor = await signed_in(request)
+    await read_own_form(request, actor)
+    web = web_of(request)
+    await in_thread(lambda: access.close_session(web.rt, actor))
+    response = RedirectResponse("/sign-in", 303)
+    clear_session(web, response)
+    return response
+
+
+async def show_settings(request: Request) -> Response:
+    page, actor = await signed_in(request)
+    return await _settings(page, actor, saved="saved" in request.query_params)
+
+
+async def _settings(page: Page, actor: Actor, *, fault: str | None = None, saved: bool = False) -> Response:
+    has_one = await in_thread(lambda: access.has_password(page.web.rt, actor))
+    return page.respond("settings.html", 422 if fault else 200, fault=fault, saved=saved, has_one=has_one)
+
+
+async def change_password(request: Request) -> Response:
+    page, actor = await signed_in(request)
+    form = await read_own_form(request, actor)
+    password, again, current = form.one("password"), form.one("again"), form.one("current")
+    if password != again:
+        return await _settings(page, actor, fault=page.say("The two passwords differ."))
+    page.web.limits.spend(SIGN_INS, "password", actor.person_id)
+    try:
+        await in_thread(lambda: access.change_password(page.web.rt, actor, current, password))
+    except Invalid as fault:
+        return await _settings(page, actor, fault=page.fault(fault.details[0][1]))
+    return RedirectResponse("/me/settings?saved=1", 303)

@@ -1,0 +1,88 @@
+"use strict";
+// The live page: numbers from the stream, people from a fragment of the page that is fetched again when they change.
+
+(() => {
+  const page = document.querySelector("[data-alert]");
+  const line = document.querySelector("[data-line]");
+  const people = document.querySelector("[data-people]");
+  const language = document.documentElement.lang;
+  const number = new Intl.NumberFormat(language);
+  const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", second: "2-digit", hour12: false, timeZone: page.dataset.zone || undefined });
+  const EVERY = 2000;
+  let fetchedAt = 0;
+  let timer = null;
+  let stale = false;
+
+  function look(summary, path) {
+    return path.split(".").reduce((value, name) => (value === undefined || value === null ? value : value[name]), summary);
+  }
+
+  function setBar(bar, value, most) {
+    bar.max = Math.max(most, 1);
+    bar.value = value;
+  }
+
+  function show(summary) {
+    for (const place of document.querySelectorAll("[data-count]")) {
+      const value = look(summary, place.dataset.count);
+      if (value === undefined) continue;
+      place.textContent = number.format(value);
+      if (place.parentElement.parentElement.classList.contains("states")) place.parentElement.classList.toggle("zero", !value);
+    }
+    setBar(document.querySelector("[data-progress]"), summary.acknowledged, summary.recipients);
+    for (const group of summary.groups) {
+      const row = document.querySelector(`[data-group="${CSS.escape(group.id)}"]`);
+      if (!row) continue;
+      row.querySelector("[data-group-acknowledged]").textContent = number.format(group.acknowledged);
+      row.querySelector("[data-group-recipients]").textContent = number.format(group.recipients);
+      setBar(row.querySelector("progress"), group.acknowledged, group.recipients);
+    }
+    const last = document.querySelector("[data-last]");
+    last.textContent = summary.last_ack_at ? clock.format(new Date(summary.last_ack_at)) : last.dataset.none;
+    document.title = document.title.replace(/^[\d,]+\/[\d,]+/, `${number.format(summary.acknowledged)}/${number.format(summary.recipients)}`);
+  }
+
+  function stamp() {
+    document.querySelector("[data-as-of]").textContent = clock.format(new Date());
+  }
+
+  function wantPeople() {
+    if (timer) return;
+    timer = setTimeout(fetchPeople, Math.max(0, fetchedAt + EVERY - Date.now()));
+  }
+
+  async function fetchPeople() {
+    fetchedAt = Date.now();
+    stale = false;
+    try {
+      const answer = await fetch(page.dataset.peopleUrl, { redirect: "manual", cache: "no-store" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      update(parseFragment(await answer.text()));
+    } catch {
+      stale = true;
+    }
+    timer = null;
+    document.querySelector("[data-stale]").hidden = !stale;
+    if (stale && stream.isLive) wantPeople();
+  }
+
+  function update(fresh) {
+    for (const section of people.querySelectorAll("[data-section]")) {
+      const next = fresh.querySelector(`[data-section="${section.dataset.section}"]`);
+      const [list, nextList] = [section.querySelector("[data-keyed]"), next.querySelector("[data-keyed]")];
+      refreshList(list, nextList);
+      while (list.nextElementSibling && !isUsed(list.nextElementSibling)) list.nextElementSibling.remove();
+      if (!list.nextElementSibling) list.after(...[...next.children].slice([...next.children].indexOf(nextList) + 1));
+    }
+  }
+
+  const stream = new Stream(line, { watch: page.dataset.alert }, (frame) => {
+    if (frame.type === "summary") {
+      show(frame);
+      wantPeople();
+    } else if (frame.type === "alert" && frame.alert.id === page.dataset.alert && frame.alert.state !== "active") {
+      location.reload();
+    }
+    if (stream.isLive) stamp();
+  });
+})();

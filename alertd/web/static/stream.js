@@ -1,0 +1,127 @@
+"use strict";
+// The live stream, and the line of words which says whether it is live. It reconnects for ever, resumes where it was,
+// and takes a silent line for a dead one: a half-open connection looks like a calm night otherwise.
+
+const LONGEST_WAIT = 15000;
+const SILENCE = 20000; // after this long without a frame the server is asked for one
+const PATIENCE = 8000; // and after this long without an answer the line is given up
+
+class Stream {
+  constructor(line, query, onFrame) {
+    this.line = line;
+    this.query = query;
+    this.onFrame = onFrame;
+    this.tries = 0;
+    this.position = null;
+    this.heardAt = Date.now();
+    this.ended = false;
+    this.isLive = false;
+    setInterval(() => this.tick(), 1000);
+    window.addEventListener("online", () => this.hurry());
+    window.addEventListener("offline", () => this.drop());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
+    this.say("connecting");
+    this.open();
+  }
+
+  url() {
+    const query = new URLSearchParams(this.query);
+    if (this.position) {
+      query.set("after", this.position.offset);
+      query.set("epoch", this.position.epoch);
+    }
+    return `${location.origin.replace(/^http/, "ws")}/api/v1/stream?${query}`;
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const socket = new WebSocket(this.url());
+    this.socket = socket;
+    this.openedAt = Date.now();
+    socket.onmessage = (event) => { if (socket === this.socket) this.hear(JSON.parse(event.data)); };
+    socket.onclose = (event) => { if (socket === this.socket) this.lost(event.code); };
+  }
+
+  hear(frame) {
+    this.heardAt = Date.now();
+    this.askedAt = null;
+    if (frame.type === "hello") {
+      this.tries = 0;
+      this.position = { epoch: frame.epoch, offset: frame.offset };
+      this.isLive = true;
+      this.say("live");
+    } else if (frame.type === "alert" && this.position) {
+      this.position.offset = frame.offset;
+    }
+    this.onFrame(frame);
+  }
+
+  lost(code) {
+    this.socket = null;
+    this.isLive = false;
+    if (code === 4401 || code === 4403) {
+      this.ended = true;
+      this.say("sign-in");
+      return;
+    }
+    this.tick();
+    const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.5 + Math.random() / 2);
+    this.tries += 1;
+    this.timer = setTimeout(() => this.open(), wait);
+  }
+
+  drop() {
+    const socket = this.socket;
+    if (!socket) return;
+    this.socket = null;
+    socket.close();
+    this.lost(1006);
+  }
+
+  hurry() {
+    if (this.ended) return;
+    this.tick();
+    if (this.timer) this.open();
+    else if (this.isLive) this.ask();
+  }
+
+  ask() {
+    if (this.askedAt || !this.socket || this.socket.readyState !== WebSocket.OPEN) return;
+    this.askedAt = Date.now();
+    // Any frame proves the line; a pong comes for sure.
+    this.socket.send('{"type":"ping"}');
+  }
+
+  tick() {
+    if (this.ended) return;
+    const now = Date.now();
+    if (this.isLive) {
+      // A phone that has slept wakes up with an old silence: nothing is called live until it is heard again.
+      const isTooQuiet = now - this.heardAt > SILENCE + PATIENCE;
+      if (isTooQuiet || (this.askedAt && now - this.askedAt > PATIENCE)) this.drop();
+      else if (now - this.heardAt > SILENCE) this.ask();
+      return;
+    }
+    if (this.socket && now - this.openedAt > PATIENCE) this.drop();
+    if (this.position || now - this.heardAt > PATIENCE) this.say("lost");
+  }
+
+  age() {
+    const seconds = Math.round((Date.now() - this.heardAt) / 1000);
+    const [words, count] = seconds < 120 ? [this.line.dataset.seconds, seconds] : [this.line.dataset.minutes, Math.floor(seconds / 60)];
+    return words.replace("{count}", count);
+  }
+
+  say(state) {
+    this.line.dataset.state = state;
+    const words = { connecting: this.line.dataset.connecting, live: this.line.dataset.live, lost: this.line.dataset.lost, "sign-in": this.line.dataset.signIn }[state];
+    const text = words.replace("{age}", this.age());
+    // A status line is read aloud when it changes, so the counting seconds are kept from screen readers.
+    if (this.line.dataset.said !== state) {
+      this.line.dataset.said = state;
+      this.line.setAttribute("aria-live", state === "lost" ? "off" : "polite");
+    }
+    this.line.textContent = text;
+  }
+}

@@ -1,0 +1,146 @@
+"""The service worker: whatever is pushed is shown, and a notification's button answers."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Worker
+
+from tests.browser.conftest import Visitor
+from tests.browser.town import Town
+
+SAFE = {"question": "無事？", "choices": [{"id": "safe", "label": "無事"}, {"id": "hurt", "label": "助けが必要"}]}
+SHOWN = """async () => {
+  const worker = await navigator.serviceWorker.ready;
+  return (await worker.getNotifications()).map((each) => ({
+    title: each.title, body: each.body, tag: each.tag, lang: each.lang, data: each.data,
+    requireInteraction: each.requireInteraction, actions: each.actions,
+  }));
+}"""
+ANSWER = """async (action) => {
+  const [notification] = await self.registration.getNotifications();
+  await answerFrom(notification, action);
+}"""
+
+
+class Phone:
+    """A browser that takes notifications, and the push service's end of the line to it."""
+
+    def __init__(self, page: Page, town: Town) -> None:
+        self.page, self.town = page, town
+        self._devtools = page.context.new_cdp_session(page)
+        self._registration = ""
+        self._devtools.on("ServiceWorker.workerRegistrationUpdated", self._note)
+        self._devtools.send("ServiceWorker.enable")
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        while not self._registration:
+            page.wait_for_timeout(20)
+
+    def _note(self, told: dict[str, Any]) -> None:
+        for each in told["registrations"]:
+            self._registration = each["registrationId"]
+
+    @property
+    def worker(self) -> Worker:
+        return self.page.context.service_workers[0]
+
+    def push(self, data: str) -> list[dict[str, Any]]:
+        """Deliver a push message; the notifications that stand on the screen then."""
+        self._devtools.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": self.town.url, "registrationId": self._registration, "data": data},
+        )
+        return self.shown()
+
+    def shown(self) -> list[dict[str, Any]]:
+        for _ in range(200):
+            found: list[dict[str, Any]] = self.page.evaluate(SHOWN)
+            if found:
+                return found
+            self.page.wait_for_timeout(25)
+        return []
+
+
+@pytest.fixture
+def phone(town: Town, visit: Visitor) -> Phone:
+    page = visit("tanaka")
+    page.context.grant_permissions(["notifications"], origin=town.url)
+    page.reload()
+    return Phone(page, town)
+
+
+def payload(town: Town, alert: str, choices: list[dict[str, str]] | None = None) -> str:
+    link = town.letter(alert, "tanaka")
+    wished = (
+        [(f"answer:{choice['id']}", choice["label"]) for choice in choices] if choices else [("ack", "確認しました")]
+    )
+    notification = {
+        "title": "【訓練】参集",
+        "body": "みなと市\n集合",
+        "navigate": link,
+        "lang": "ja",
+        "dir": "auto",
+        "tag": alert,
+        "renotify": True,
+        "requireInteraction": True,
+        "silent": False,
+        "timestamp": 1_790_000_000_000,
+        "actions": [{"action": action, "title": label, "navigate": link} for action, label in wished],
+        "data": {
+            "alert": alert,
+            "revision": 1,
+            "token": link.rpartition("/")[2],
+            "drill": True,
+            "severity": "severe",
+            "navigate": link,
+        },
+    }
+    return json.dumps({"web_push": 8030, "notification": notification})
+
+
+def test_a_push_is_shown_as_it_was_sent(town: Town, phone: Phone) -> None:
+    alert = town.post("参集", drill=True)
+    (shown,) = phone.push(payload(town, alert))
+    assert (shown["title"], shown["body"], shown["tag"]) == ("【訓練】参集", "みなと市\n集合", alert)
+    assert shown["requireInteraction"] is True
+    assert [each["action"] for each in shown["actions"]] == ["ack"]
+
+
+def test_a_newer_one_takes_the_place_of_the_older(town: Town, phone: Phone) -> None:
+    alert = town.post("参集", drill=True)
+    phone.push(payload(town, alert))
+    assert len(phone.push(payload(town, alert))) == 1
+
+
+@pytest.mark.parametrize("data", ["", "not JSON", "{}", "null", '{"notification": {}}', '{"notification": 3}'])
+def test_what_cannot_be_read_is_shown_all_the_same(phone: Phone, data: str) -> None:
+    (shown,) = phone.push(data)
+    assert shown["title"] in ("新しいお知らせがあります", "There is a new message")
+    assert "alertd" in shown["body"]
+    assert shown["data"]["navigate"] == "/"
+
+
+def test_a_button_answers_and_says_that_the_server_has_it(town: Town, phone: Phone) -> None:
+    alert = town.post("安否", drill=True, ask=SAFE)
+    phone.push(payload(town, alert, SAFE["choices"]))  # type: ignore[arg-type]
+    phone.worker.evaluate(ANSWER, "answer:hurt")
+    (shown,) = phone.shown()
+    assert shown["title"] == "回答はサーバーに届きました"
+    summary = town.call("GET", f"/alerts/{alert}/summary")
+    assert summary["answers"] == {"safe": 0, "hurt": 1}
+
+
+def test_an_answer_that_is_refused_is_never_called_received(town: Town, phone: Phone) -> None:
+    alert = town.post("安否", drill=True, ask=SAFE)
+    phone.push(payload(town, alert, [{"id": "none", "label": "?"}]))
+    phone.worker.evaluate(ANSWER, "answer:none")
+    (shown,) = phone.shown()
+    assert shown["title"] == "回答はまだ届いていません"
+    assert shown["requireInteraction"] is True
+    assert town.call("GET", f"/alerts/{alert}/summary")["acknowledged"] == 0
+
+
+def test_only_pages_of_this_site_are_opened(town: Town, phone: Phone) -> None:
+    assert phone.worker.evaluate("ownUrl('https://evil.example/x')") == f"{town.url}/"
+    assert phone.worker.evaluate("ownUrl('javascript:alert(1)')") == f"{town.url}/"
+    assert phone.worker.evaluate("ownUrl('/a/b')") == f"{town.url}/a/b"

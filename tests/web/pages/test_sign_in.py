@@ -1,0 +1,110 @@
+"""Signing in and out, and what protects the forms of those who have."""
+
+import pytest
+
+from alertd.service import access
+from alertd.web.limits import SIGN_INS
+from tests.web.pages.visitor import ADMIN, Enter, Site
+
+
+# Signing in
+def test_whoever_has_not_signed_in_is_taken_to_it_and_back(site: Site, enter: Enter) -> None:
+    access.set_password(site.rt, ADMIN, "boss", "correct horse")
+    visitor = enter(None)
+    shown = visitor.get("/board?before=1")
+    assert shown.path == "/sign-in"
+    after = visitor.submit(shown, "/sign-in", ("person", "boss"), ("password", "correct horse"))
+    assert after.path == "/board"
+    assert after.response.url.query == b"before=1"
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x", "x"])
+def test_signing_in_leads_nowhere_else(site: Site, enter: Enter, wanted: str) -> None:
+    access.set_password(site.rt, ADMIN, "boss", "correct horse")
+    after = enter(None).post("/sign-in", ("person", "boss"), ("password", "correct horse"), ("next", wanted))
+    assert (after.status, after.path) == (200, "/board")
+
+
+def test_an_unknown_person_and_a_wrong_password_get_the_same_answer(site: Site, enter: Enter) -> None:
+    access.set_password(site.rt, ADMIN, "boss", "correct horse")
+    visitor = enter(None)
+    wrong = visitor.post("/sign-in", ("person", "boss"), ("password", "wrong horse"))
+    unknown = visitor.post("/sign-in", ("person", "boss2"), ("password", "wrong horse"))
+    assert wrong.status == unknown.status == 401
+    assert wrong.text == unknown.text.replace("boss2", "boss")
+
+
+def test_too_many_tries_for_one_person_are_refused(enter: Enter) -> None:
+    visitor = enter(None)
+    answers = [visitor.post("/sign-in", ("person", "boss"), ("password", "x")) for _ in range(SIGN_INS.amount + 1)]
+    assert [answer.status for answer in answers] == [401] * SIGN_INS.amount + [429]
+    assert visitor.post("/sign-in", ("person", "tanaka"), ("password", "x")).status == 401
+
+
+def test_looking_at_a_link_does_not_spend_it(site: Site, enter: Enter) -> None:
+    link = f"/sign-in/{access.create_link(site.rt, ADMIN, 'tanaka').secret}"
+    visitor = enter(None)
+    for _ in range(2):
+        shown = visitor.get(link)
+        assert shown.status == 200
+        assert "田中 恵子" in shown.text
+        assert visitor.client.head(link).status_code == 200
+    assert visitor.get("/me").path == "/sign-in"
+    assert visitor.post(link).path == "/me"
+    spent = enter(None).post(link)
+    assert spent.status == 401
+    assert "used before" in spent.text
+
+
+def test_signing_out_ends_the_session(enter: Enter) -> None:
+    visitor = enter("tanaka")
+    shown = visitor.get("/me/settings")
+    cookie = dict(visitor.client.cookies)
+    assert visitor.submit(shown, "/sign-out").path == "/sign-in"
+    visitor.client.cookies.update(cookie)
+    assert visitor.get("/me").path == "/sign-in"
+
+
+def test_a_new_password_works(site: Site, enter: Enter) -> None:
+    visitor = enter("tanaka")
+    shown = visitor.get("/me/settings")
+    differ = visitor.submit(shown, "/me/settings", ("password", "long enough 1"), ("again", "long enough 2"))
+    assert differ.status == 422
+    short = visitor.submit(shown, "/me/settings", ("password", "short"), ("again", "short"))
+    assert short.status == 422
+    assert "10 to 200" in short.text
+    saved = visitor.submit(shown, "/me/settings", ("password", "long enough 1"), ("again", "long enough 1"))
+    assert "saved" in saved.text
+    assert access.open_session_by_password(site.rt, "tanaka", "long enough 1").id
+
+
+# Forms of signed-in pages
+@pytest.mark.parametrize(
+    ("person", "path"),
+    [
+        ("boss", "/posts/new"),
+        ("boss", "/alerts/{alert}/answers"),
+        ("tanaka", "/me/alerts/{alert}"),
+        ("tanaka", "/me/settings"),
+        ("tanaka", "/sign-out"),
+    ],
+)
+def test_a_form_of_another_session_or_site_is_refused(site: Site, enter: Enter, person: str, path: str) -> None:
+    alert = site.post()
+    visitor, path = enter(person), path.format(alert=alert)
+    other = enter("smith").get("/me").csrf
+    assert visitor.post(path).status == 403
+    assert visitor.post(path, ("csrf", other), ("person", "tanaka")).status == 403
+    own = visitor.get("/me").csrf
+    assert visitor.post(path, ("csrf", own), ("person", "tanaka"), origin="https://evil.example").status == 403
+    assert visitor.post(path, ("csrf", own), ("person", "tanaka"), origin="null").status == 403
+    assert site.counts(alert)["acknowledged"] == 0
+
+
+@pytest.mark.parametrize("path", ["/posts/new", "/alerts/{alert}", "/alerts/{alert}/people"])
+def test_staff_may_not_write_or_watch(site: Site, enter: Enter, path: str) -> None:
+    assert enter("tanaka").get(path.format(alert=site.post())).status == 403
+
+
+def test_the_start_page_is_the_one_that_its_reader_needs(enter: Enter) -> None:
+    assert [enter(person).get("/").path for person in ("boss", "viewer", "tanaka")] == ["/board", "/board", "/me"]
