@@ -108,3 +108,15 @@ def test_staff_may_not_write_or_watch(site: Site, enter: Enter, path: str) -> No
 
 def test_the_start_page_is_the_one_that_its_reader_needs(enter: Enter) -> None:
     assert [enter(person).get("/").path for person in ("boss", "viewer", "tanaka")] == ["/board", "/board", "/me"]
+
+
+def test_changing_a_password_takes_the_one_there_is(site: Site, enter: Enter) -> None:
+    access.set_password(site.rt, ADMIN, "tanaka", "long enough 1")
+    visitor = enter("tanaka")
+    shown = visitor.get("/me/settings")
+    new = (("password", "long enough 2"), ("again", "long enough 2"))
+    assert visitor.submit(shown, "/me/settings", *new).status == 422
+    assert visitor.submit(shown, "/me/settings", ("current", "not mine at all"), *new).status == 422
+    assert access.open_session_by_password(site.rt, "tanaka", "long enough 1").id
+    assert visitor.submit(shown, "/me/settings", ("current", "long enough 1"), *new).status == 200
+    assert access.open_session_by_password(site.rt, "tanaka", "long enough 2").id
