@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from alertd.core.errors import Forbidden, Invalid
 from alertd.core.roles import Role
-from alertd.service.directory import PersonDraft, check_person, keep_person
+from alertd.service.directory import PersonDraft, add_people, check_person, keep_person
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import instance, people
 from alertd.store.rows import Row
@@ -58,24 +58,29 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
     """
     report = Report()
     drafts = _read(text, report)
-    with rt.store.write() as connection:
+    with rt.store.read() as connection:
         known_groups = set(people.parents(connection))
+    checked: list[tuple[int, PersonDraft, dict[str, Any]]] = []
+    for row, draft in drafts:
+        values, faults = check_person(rt, draft, known_groups)
+        report.errors += [(row, name, message) for name, message in faults]
+        checked.append((row, draft, values))
+    report.errors.sort()
+    # From here on nobody else can write: a whole town must be taken in before an alert that waits would be refused.
+    with rt.store.write() as connection:
+        instance.lock(connection)
         before = people.get_many(connection, [draft.id for _, draft in drafts])
         groups_before = people.memberships(connection, list(before))
-        checked: list[tuple[PersonDraft, dict[str, Any]]] = []
-        for row, draft in drafts:
-            values, faults = check_person(rt, draft, known_groups)
-            report.errors += [(row, name, message) for name, message in faults]
+        for row, draft, values in checked:
             _compare(report, draft, values, before.get(draft.id), groups_before.get(draft.id, []))
             if draft.id in before and Role.parse(before[draft.id]["role"]) > actor.role:
                 raise Forbidden(f"row {row}: {draft.id!r} has a higher role than you")
-            checked.append((draft, values))
         if dry_run or report.errors:
-            report.errors.sort()
             return report
         version = people.bump_version(connection)
-        for draft, values in checked:
-            if draft.id not in before or draft.id in report.changed:
+        add_people(connection, rt, [(draft, values) for _, draft, values in checked if draft.id not in before], version)
+        for _, draft, values in checked:
+            if draft.id in report.changed:
                 keep_person(connection, rt, draft.id, values, draft.groups, version)
         counts = {"made": len(report.made), "changed": len(report.changed), "unchanged": report.unchanged}
         instance.record(

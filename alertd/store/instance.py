@@ -31,7 +31,7 @@ def ensure(connection: Connection, *, name: str, epoch: str, now: datetime) -> I
     """The installation's row, made with these values if there is none; the board `general` likewise."""
     first = {"id": 1, "name": name, "epoch": epoch, "event_offset": 0, "people_version": 0, "created_at": now}
     insert_new(connection, instance, [first], "id")
-    insert_new(connection, boards, [{"id": "general", "name": "General", "created_at": now}], "id")
+    insert_new(connection, boards, [{"id": "general", "name": "全般 / General", "created_at": now}], "id")
     row = connection.execute(select(instance.c.name, instance.c.epoch)).one()
     return Instance(row.name, row.epoch)
 

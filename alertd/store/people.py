@@ -1,6 +1,6 @@
 """People, groups, and the subscriptions by which people are reached."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -56,6 +56,13 @@ def add_new(connection: Connection, person_id: str, values: Mapping[str, Any], n
     return bool(insert_new(connection, people, [{**made, "version": bump_version(connection)}], "id"))
 
 
+def add_all(connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime, at_version: int) -> None:
+    """Make people who are not there yet."""
+    made = {**_DEFAULTS, "created_at": now, "updated_at": now, "version": at_version}
+    if rows:
+        connection.execute(insert(people), [{**made, **row} for row in rows])
+
+
 def set_password(connection: Connection, person_id: str, password_hash: str) -> bool:
     query = update(people).where(people.c.id == person_id).values(password_hash=password_hash)
     return connection.execute(query).rowcount == 1
@@ -76,6 +83,12 @@ def set_memberships(connection: Connection, person_id: str, group_ids: Iterable[
     rows = [{"group_id": group_id, "person_id": person_id} for group_id in sorted(set(group_ids))]
     if rows:
         connection.execute(insert(group_members), rows)
+
+
+def add_memberships(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
+    """Put people who were in no group before into groups, as (group, person)."""
+    if pairs:
+        connection.execute(insert(group_members), [{"group_id": group, "person_id": person} for group, person in pairs])
 
 
 def list_groups(connection: Connection) -> list[Row]:
@@ -131,6 +144,12 @@ def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> lis
         query = select(subscriptions).where(subscriptions.c.person_id.in_(some)).order_by(subscriptions.c.id)
         found += [row._asdict() for row in connection.execute(query)]
     return found
+
+
+def add_subscriptions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Subscriptions of people who had none before."""
+    if rows:
+        connection.execute(insert(subscriptions), list(rows))
 
 
 def add_subscription(connection: Connection, values: Mapping[str, Any]) -> tuple[str, bool]:
