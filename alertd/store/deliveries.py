@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from alertd.core.delivery import TERMINAL, Receipt, State, Transition, after_receipt
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import alerts, attempts, deliveries, people, receipts, recipients, subscriptions, workers
+
+_REASON_MAX: Final = 500  # characters that the columns hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     written = []
     for settlement in sorted(settlements, key=lambda settlement: settlement.claim.delivery_id):
         claim, after = settlement.claim, settlement.transition
-        values: dict[str, Any] = {"state": after.state, "reason": after.reason, "worker_id": None}
+        reason = _kept(after.reason)
+        values: dict[str, Any] = {"state": after.state, "reason": reason, "worker_id": None}
         if after.due_at is not None:
             values["due_at"] = after.due_at
         if after.state is State.SENT:
@@ -152,11 +155,16 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
         written.append(settlement)
         this_attempt = and_(attempts.c.delivery_id == claim.delivery_id, attempts.c.attempt == claim.attempt)
         connection.execute(
-            update(attempts).where(this_attempt).values(ended_at=now, outcome=settlement.outcome, reason=after.reason)
+            update(attempts).where(this_attempt).values(ended_at=now, outcome=settlement.outcome, reason=reason)
         )
         if after.retire:
-            _retire(connection, claim.subscription_id, after.reason, now)
+            _retire(connection, claim.subscription_id, reason, now)
     return written
+
+
+def _kept(reason: str | None) -> str | None:
+    """A provider's words as they can be kept: what the store refused would be attempted again and again."""
+    return reason.replace("\0", " ")[:_REASON_MAX] if reason is not None else None
 
 
 def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
@@ -192,7 +200,9 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 def keep_receipt(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:
     """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply_receipts`."""
     values = {"channel": channel, "provider_id": receipt.provider_id, "delivered": receipt.delivered}
-    connection.execute(insert(receipts).values(**values, reason=receipt.reason, retire=receipt.retire, received_at=now))
+    connection.execute(
+        insert(receipts).values(**values, reason=_kept(receipt.reason), retire=receipt.retire, received_at=now)
+    )
 
 
 def apply_receipts(connection: Connection, now: datetime) -> set[str]:

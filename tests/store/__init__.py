@@ -1,0 +1,1 @@
+"""Tests of the queries, each on SQLite and on PostgreSQL."""
