@@ -1,5 +1,6 @@
 """What Twilio tells us: receipts and replies, signed on the public URL, whatever our own looks like."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -71,8 +72,8 @@ class TestSignature:
         self, phones: Town, path: str, wrong: dict[str, Any]
     ) -> None:
         form = {"From": PHONE, "Body": "1", "MessageSid": "SM1", "MessageStatus": "delivered"}
-        for _ in range(70):
-            answer = await told(phones, path, **wrong, **form)
+        times = 70 if "token" in wrong else 1  # more than bad tokens are allowed in a minute
+        for answer in await asyncio.gather(*(told(phones, path, **wrong, **form) for _ in range(times))):
             assert (answer.status, answer.error["code"]) == (403, "forbidden")
         assert (await told(phones, path, **form)).status in (200, 204)
 
