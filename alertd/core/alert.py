@@ -1,5 +1,7 @@
 """What an alert is: its facts, its words for severity, and the mark that sets a drill apart."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,6 +76,24 @@ def headline(title: str, *, drill: bool, language: Language) -> str:
     return line if line.startswith(mark) else mark + line
 
 
+_DRILL_TITLE: Final = re.compile(r"[【\[(「『〔<《]\s*(訓練|drill)\s*[】\])」』〕>》]")
+
+
+def claims_drill(title: str) -> bool:
+    """Whether a title says in front, in whatever brackets, that it is a drill: a real alert's must not."""
+    visible = "".join(char for char in unicodedata.normalize("NFKC", title) if not _is_invisible(char))
+    return _DRILL_TITLE.match(visible.strip().casefold()) is not None
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of `text` can be seen."""
+    return all(char.isspace() or _is_invisible(char) for char in text)
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
 def default_expiry(sent_at: datetime) -> datetime:
     return sent_at + DEFAULT_LIFE
 
@@ -81,7 +101,7 @@ def default_expiry(sent_at: datetime) -> datetime:
 def ask_faults(question: str, choices: Sequence[Choice]) -> list[tuple[str, str]]:
     """What is wrong with a question, as (field, message); empty when it can be asked."""
     faults: list[tuple[str, str]] = []
-    if not question.strip():
+    if is_blank(question):
         faults.append(("ask.question", "must not be blank"))
     if not 1 <= len(choices) <= CHOICES_MAX:
         faults.append(("ask.choices", f"must be 1 to {CHOICES_MAX} choices"))
@@ -90,6 +110,6 @@ def ask_faults(question: str, choices: Sequence[Choice]) -> list[tuple[str, str]
         if choice.id in seen:
             faults.append((f"ask.choices.{index}.id", f"{choice.id!r} stands twice"))
         seen.add(choice.id)
-        if not choice.label.strip():
+        if is_blank(choice.label):
             faults.append((f"ask.choices.{index}.label", "must not be blank"))
     return faults

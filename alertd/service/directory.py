@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.alert import LANGUAGES
+from alertd.core.alert import LANGUAGES, is_blank
 from alertd.core.audience import closes_loop
 from alertd.core.errors import Forbidden, Invalid, NotFound
 from alertd.core.ids import given_id_fault
@@ -115,7 +115,7 @@ def check_person(
 
 
 def name_faults(name: str) -> list[tuple[str, str]]:
-    if not name.strip():
+    if is_blank(name):
         return [("name", "must not be blank")]
     if len(name) > NAME_MAX:
         return [("name", f"must be at most {NAME_MAX} characters")]

@@ -22,7 +22,9 @@ from alertd.core.alert import (
     Content,
     Severity,
     ask_faults,
+    claims_drill,
     default_expiry,
+    is_blank,
 )
 from alertd.core.audience import Audience, with_ancestors
 from alertd.core.delivery import State
@@ -272,7 +274,7 @@ def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) 
 
 def _text_faults(draft: Draft) -> list[tuple[str, str]]:
     faults = []
-    if not draft.title.strip():
+    if is_blank(draft.title):
         faults.append(("title", "must not be blank"))
     if len(draft.title) > TITLE_MAX:
         faults.append(("title", f"must be at most {TITLE_MAX} characters"))
@@ -290,13 +292,22 @@ def _text_faults(draft: Draft) -> list[tuple[str, str]]:
     return faults + [(field, "must not hold control characters") for field, text in texts if has_control(text)]
 
 
+# Explicit direction changes (Unicode annex 9): with them a text reads other than it is written.
+_BIDI_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def has_control(text: str) -> bool:
     """Whether `text` holds characters that no message may carry (line breaks and tabs are fine)."""
-    return any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t" for char in text)
+    return any(
+        char in _BIDI_OVERRIDES or (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t")
+        for char in text
+    )
 
 
 def _urgent_faults(rt: Runtime, draft: Draft, now: datetime) -> list[tuple[str, str]]:
     faults = []
+    if draft.drill is False and claims_drill(draft.title):
+        faults.append(("title", "says that it is a drill, but drill is false: a real alert must not say so"))
     if draft.drill is None:
         faults.append(("drill", "an urgent post must say whether it is a drill: true or false"))
     if draft.expires_at is not None and draft.expires_at <= now:

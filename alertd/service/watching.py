@@ -51,7 +51,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     """The counts of an alert. Raises NotFound.
 
     `outstanding` is recipients − acknowledged; `unreachable` are those of them to whom no way works or still may.
-    The states under each channel are a partition of its deliveries.
+    The states under each channel are a partition of its deliveries; `evidence` counts each rung by itself.
     """
     with rt.store.read() as connection:
         row = alerts.get(connection, alert_id)
@@ -67,9 +67,13 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
             people.parents(connection),
             people.members(connection),
         )
-    channels: dict[str, dict[str, int]] = {channel: {state.value: 0 for state in STATES} for channel in rt.channels}
-    for channel, state, count in counts:
-        channels.setdefault(channel, {each.value: 0 for each in STATES})[state] = count
+    kinds = list(dict.fromkeys([*rt.channels, *(each["channel"] for each in counts)]))
+    channels = {kind: {state.value: 0 for state in STATES} for kind in kinds}
+    evidence = {kind: {rung.removesuffix("_at"): 0 for rung in alerts.EVIDENCE} for kind in kinds}
+    for each in counts:
+        channels[each["channel"]][each["state"]] = each["count"]
+        for rung in alerts.EVIDENCE:
+            evidence[each["channel"]][rung.removesuffix("_at")] += each[rung]
     return {
         "recipients": len(recipients),
         "acknowledged": len(answered),
@@ -77,6 +81,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         "unreachable": len(recipients - reachable - answered.keys()),
         "answers": _answers(row, answered),
         "channels": channels,
+        "evidence": evidence,
         "groups": _groups(groups, parents, members, recipients, answered),
         "opened_at": views.moment(row["sent_at"]),
         "last_ack_at": views.moment(last),

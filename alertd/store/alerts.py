@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
@@ -135,14 +135,22 @@ def events_for(
     return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query.limit(limit))]
 
 
-def channel_counts(connection: Connection, alert_id: str) -> list[tuple[str, str, int]]:
-    """(channel, state, deliveries) of an alert."""
+EVIDENCE: Final = ("accepted_at", "delivered_at", "displayed_at", "opened_at")
+
+
+def channel_counts(connection: Connection, alert_id: str) -> list[Row]:
+    """By `channel` and `state` the `count` of an alert's deliveries, and how many have each rung of EVIDENCE."""
     query = (
-        select(deliveries.c.channel, deliveries.c.state, func.count())
+        select(
+            deliveries.c.channel,
+            deliveries.c.state,
+            func.count().label("count"),
+            *(func.count(deliveries.c[rung]).label(rung) for rung in EVIDENCE),
+        )
         .where(deliveries.c.alert_id == alert_id)
         .group_by(deliveries.c.channel, deliveries.c.state)
     )
-    return [(channel, state, count) for channel, state, count in connection.execute(query)]
+    return [row._asdict() for row in connection.execute(query)]
 
 
 def acknowledged_people(connection: Connection, alert_id: str) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
 from alertd.store.rows import Row, in_slices, insert_new, put_row
@@ -129,12 +129,15 @@ def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[
 
 def resolve(connection: Connection, audience: Audience) -> list[Row]:
     """The active people of an audience (id, name, language), each once, by id."""
-    query = select(people.c.id, people.c.name, people.c.language).where(people.c.active).order_by(people.c.id)
-    if not audience.everyone:
-        wanted = with_subgroups(audience.groups, parents(connection))
-        members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))
-        query = query.where(or_(people.c.id.in_(members), people.c.id.in_(audience.people)))
-    return [row._asdict() for row in connection.execute(query)]
+    active = select(people.c.id, people.c.name, people.c.language).where(people.c.active)
+    if audience.everyone:
+        return [row._asdict() for row in connection.execute(active.order_by(people.c.id))]
+    wanted = with_subgroups(audience.groups, parents(connection))
+    members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))
+    found = {row.id: row._asdict() for row in connection.execute(active.where(people.c.id.in_(members)))}
+    for some in in_slices(audience.people):
+        found.update({row.id: row._asdict() for row in connection.execute(active.where(people.c.id.in_(some)))})
+    return [found[person_id] for person_id in sorted(found)]
 
 
 def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> list[Row]:

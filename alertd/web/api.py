@@ -9,16 +9,17 @@ from alertd.core.errors import Invalid
 from alertd.core.roles import Role
 from alertd.service import access, directory, importing, posting, reaching, watching
 from alertd.service.acknowledging import wish_of
-from alertd.web import models
+from alertd.web import answers, models
 from alertd.web.bodies import read_body, require_media
 from alertd.web.context import in_thread, web_of
-from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Query, page_answer, read_limit
+from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Header, Query, page_answer, read_limit
 from alertd.web.limits import TESTS
 from channels.base import AddressError
 
 _ROOT: Final = "/api/v1"
 _IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
+IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
 _STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable"))
 
 
@@ -193,39 +194,43 @@ async def post_test(call: Call) -> Response:
 
 ENDPOINTS: Final = (
     Endpoint("POST", f"{_ROOT}/posts", Role.MANAGER, "Post; an urgent post becomes an alert", post_posts,
-             models.PostedAnswer, models.PostBody, 201),
-    Endpoint("GET", f"{_ROOT}/posts", Role.STAFF, "The board, newest first", get_posts, models.PageAnswer,
+             answers.PostedAnswer, models.PostBody, 201,
+             headers=(IDEMPOTENCY_KEY,)),
+    Endpoint("GET", f"{_ROOT}/posts", Role.STAFF, "The board, newest first", get_posts,
+             answers.PageAnswer[answers.PostAnswer],
              query=(CURSOR, LIMIT)),
-    Endpoint("GET", f"{_ROOT}/posts/{{id}}", Role.STAFF, "One post", get_post, models.ObjectAnswer),
-    Endpoint("GET", f"{_ROOT}/alerts", Role.STAFF, "Alerts, newest first", get_alerts, models.PageAnswer,
+    Endpoint("GET", f"{_ROOT}/posts/{{id}}", Role.STAFF, "One post", get_post, answers.PostAnswer),
+    Endpoint("GET", f"{_ROOT}/alerts", Role.STAFF, "Alerts, newest first", get_alerts,
+             answers.PageAnswer[answers.AlertAnswer],
              query=(CURSOR, LIMIT)),
-    Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert", get_alert, models.ObjectAnswer),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert", get_alert, answers.AlertAnswer),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/acknowledgements", Role.STAFF, "Acknowledge, or answer",
-             post_acknowledgement, models.ObjectAnswer, models.AcknowledgementBody),
+             post_acknowledgement, answers.AcknowledgementAnswer, models.AcknowledgementBody),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/summary", Role.VIEWER, "Who has answered, in numbers", get_summary,
-             models.ObjectAnswer),
+             answers.SummaryAnswer),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/recipients", Role.VIEWER, "Who has answered, by person", get_recipients,
-             models.PageAnswer, query=(_STATE, CURSOR, LIMIT)),
-    Endpoint("GET", f"{_ROOT}/people", Role.MANAGER, "People", get_people, models.PageAnswer, query=(CURSOR, LIMIT)),
+             answers.PageAnswer[answers.RecipientAnswer], query=(_STATE, CURSOR, LIMIT)),
+    Endpoint("GET", f"{_ROOT}/people", Role.MANAGER, "People", get_people,
+             answers.PageAnswer[answers.PersonAnswer], query=(CURSOR, LIMIT)),
     Endpoint("PUT", f"{_ROOT}/people/{{id}}", Role.MANAGER, "Make or replace a person", put_person,
-             models.ObjectAnswer, models.PersonBody),
+             answers.PersonAnswer, models.PersonBody),
     Endpoint("POST", f"{_ROOT}/people/import", Role.MANAGER, "Import people from CSV", import_people,
-             models.ObjectAnswer, query=(_DRY_RUN,), takes="text/csv"),
-    Endpoint("GET", f"{_ROOT}/groups", Role.ADMIN, "Groups", get_groups, models.PageAnswer),
-    Endpoint("PUT", f"{_ROOT}/groups/{{id}}", Role.ADMIN, "Make or replace a group", put_group, models.ObjectAnswer,
+             answers.ImportAnswer, query=(_DRY_RUN,), takes="text/csv"),
+    Endpoint("GET", f"{_ROOT}/groups", Role.ADMIN, "Groups", get_groups, answers.PageAnswer[answers.GroupAnswer]),
+    Endpoint("PUT", f"{_ROOT}/groups/{{id}}", Role.ADMIN, "Make or replace a group", put_group, answers.GroupAnswer,
              models.GroupBody),
-    Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, models.PageAnswer),
-    Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, models.ObjectAnswer,
+    Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, answers.PageAnswer[answers.NameAnswer]),
+    Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, answers.NameAnswer,
              models.BoardBody),
-    Endpoint("POST", f"{_ROOT}/tokens", Role.ADMIN, "Make a bearer token", post_token, models.TokenAnswer,
+    Endpoint("POST", f"{_ROOT}/tokens", Role.ADMIN, "Make a bearer token", post_token, answers.TokenAnswer,
              models.TokenBody, 201),
     Endpoint("DELETE", f"{_ROOT}/tokens/{{id}}", Role.ADMIN, "Revoke a token", delete_token, None, status=204),
     Endpoint("GET", f"{_ROOT}/push/key", None, "The key that browsers subscribe with", get_push_key,
-             models.PushKeyAnswer),
+             answers.PushKeyAnswer),
     Endpoint("POST", f"{_ROOT}/me/subscriptions", Role.STAFF, "Reach me on this browser", post_subscription,
-             models.IdAnswer, models.SubscriptionBody, 201),
+             answers.IdAnswer, models.SubscriptionBody, 201),
     Endpoint("DELETE", f"{_ROOT}/me/subscriptions/{{id}}", Role.STAFF, "Reach me there no more", delete_subscription,
              None, status=204),
-    Endpoint("POST", f"{_ROOT}/me/test", Role.STAFF, "Send me a test over every way", post_test, models.ObjectAnswer,
+    Endpoint("POST", f"{_ROOT}/me/test", Role.STAFF, "Send me a test over every way", post_test, answers.TestAnswer,
              status=201),
 )  # fmt: skip

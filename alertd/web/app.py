@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from alertd.core.errors import Fault, StoreUnavailable, TooMany
-from alertd.web import api, health, hooks, pages
+from alertd.web import api, health, hooks, pages, sockets
 from alertd.web.bodies import STATUS, error_response, status_code_name
 from alertd.web.context import Web
 from alertd.web.endpoints import openapi, routes
+from alertd.web.pages import letter
 from alertd.web.security import SecurityHeaders
-from alertd.web.sockets import stream_endpoint
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ Background = Callable[[], Awaitable[None]]
 
 def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
     """The web application. `background` runs as long as it does; when one of them ends, the process must end too."""
-    document = openapi(api.ENDPOINTS)
+    document = openapi(api.ENDPOINTS, (*sockets.OTHERS, *hooks.OTHERS, *health.OTHERS, *letter.OTHERS))
 
     async def describe(_request: Request) -> Response:
         return JSONResponse(document)
@@ -54,7 +54,7 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
     app = Starlette(
         routes=[
             Route("/openapi.json", describe),
-            WebSocketRoute("/api/v1/stream", stream_endpoint),
+            WebSocketRoute("/api/v1/stream", sockets.stream_endpoint),
             *routes(api.ENDPOINTS),
             *hooks.routes,
             *health.routes,
@@ -69,6 +69,7 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
         middleware=[Middleware(SecurityHeaders, https=web.is_https)],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # an unknown path is told as such, in the documented words
     app.state.web = web
     return app
 

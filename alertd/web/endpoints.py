@@ -1,7 +1,7 @@
 """One description per API call: routing, rights, validation and the OpenAPI document all read the same one."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ from alertd import __version__
 from alertd.core.errors import Invalid
 from alertd.core.roles import Role
 from alertd.service.runtime import Actor
+from alertd.web.answers import ErrorAnswer
 from alertd.web.bodies import read_json
 from alertd.web.context import web_of
-from alertd.web.models import ErrorAnswer
 from alertd.web.security import check_csrf, require
 
 LIMIT_DEFAULT: Final = 100
@@ -45,6 +45,25 @@ class Query:
     choices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header that a call takes beside the usual ones."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A route that is no JSON call: told in the description, served elsewhere."""
+
+    method: str
+    path: str
+    summary: str
+    statuses: tuple[tuple[int, str], ...]
+    takes: str | None = None
+
+
 CURSOR: Final = Query("cursor", "where the page before ended: its `next`")
 LIMIT: Final = Query("limit", f"items on a page, 1 to {LIMIT_MAX}, otherwise {LIMIT_DEFAULT}")
 
@@ -62,6 +81,7 @@ class Endpoint:
     body: type[BaseModel] | None = None
     status: int = 200
     query: tuple[Query, ...] = ()
+    headers: tuple[Header, ...] = ()
     takes: str | None = None  # the media type of a body that `handle` reads by itself
 
     async def __call__(self, request: Request) -> Response:
@@ -121,16 +141,19 @@ def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
     return Route(path, dispatch, methods=list(by_method))
 
 
-def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these calls."""
+def openapi(endpoints: Sequence[Endpoint], others: Sequence[Other]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these calls and routes."""
     models = {model for endpoint in endpoints for model in (endpoint.body, endpoint.answer, ErrorAnswer) if model}
     ordered = sorted(models, key=lambda model: model.__name__)
-    _, definitions = models_json_schema(
+    found, definitions = models_json_schema(
         [(model, "validation") for model in ordered], ref_template="#/components/schemas/{model}"
     )
+    schemas = {model: schema for (model, _), schema in found.items()}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    for other in others:
+        paths.setdefault(other.path, {})[other.method.lower()] = _other(other)
     return {
         "openapi": "3.1.0",
         "info": {"title": "alertd", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -143,35 +166,60 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)(?::\w+)?}", endpoint.path)
-    ]
+_Schemas = Mapping[Any, Mapping[str, Any]]
+
+
+def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    parameters = _path_parameters(endpoint.path)
     for query in endpoint.query:
         schema: dict[str, Any] = {"type": "string", **({"enum": list(query.choices)} if query.choices else {})}
         parameters.append({"name": query.name, "in": "query", "description": query.description, "schema": schema})
-    answer = {"description": endpoint.summary, **_content(endpoint.answer)}
+    for header in endpoint.headers:
+        described = {"description": header.description, "schema": {"type": "string"}}
+        parameters.append({"name": header.name, "in": "header", **described})
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
-        "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z]+', '_', endpoint.path.removeprefix('/api/v1'))}",
+        "operationId": _operation_id(endpoint.method, endpoint.path),
         "parameters": parameters,
         "responses": {
-            str(endpoint.status): answer,
-            "default": {"description": "refused", **_content(ErrorAnswer)},
+            str(endpoint.status): {"description": endpoint.summary, **_content(endpoint.answer, schemas)},
+            "default": {"description": "refused", **_content(ErrorAnswer, schemas)},
         },
     }
     if endpoint.role is not None:
         operation["security"] = [{"bearer": []}]
         operation["x-role"] = endpoint.role.word
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, **_content(endpoint.body)}
+        operation["requestBody"] = {"required": True, **_content(endpoint.body, schemas)}
     if endpoint.takes is not None:
-        operation["requestBody"] = {"required": True, "content": {endpoint.takes: {"schema": {"type": "string"}}}}
+        operation["requestBody"] = _text_body(endpoint.takes, required=True)
     return operation
 
 
-def _content(model: type[BaseModel] | None) -> dict[str, Any]:
-    if model is None:
-        return {}
-    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}}
+def _other(other: Other) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": other.summary,
+        "operationId": _operation_id(other.method, other.path),
+        "parameters": _path_parameters(other.path),
+        "responses": {str(status): {"description": description} for status, description in other.statuses},
+    }
+    if other.takes is not None:
+        operation["requestBody"] = _text_body(other.takes, required=False)
+    return operation
+
+
+def _operation_id(method: str, path: str) -> str:
+    return method.lower() + re.sub(r"[^a-zA-Z]+", "_", path.removeprefix("/api/v1"))
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    names = re.findall(r"{(\w+)}", path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _text_body(media: str, *, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {media: {"schema": {"type": "string"}}}}
+
+
+def _content(model: type[BaseModel] | None, schemas: _Schemas) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schemas[model]}}} if model is not None else {}

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from alertd.core.errors import StoreUnavailable
 from alertd.service.installation import read_health
 from alertd.web.context import in_thread, web_of
+from alertd.web.endpoints import Other
 
 
 async def live(_request: Request) -> Response:
@@ -29,4 +30,10 @@ async def ready(request: Request) -> Response:
     )
 
 
+OTHERS: Final = (
+    Other("GET", "/health/live", "Whether the process answers", ((200, "it does"),)),
+    Other(
+        "GET", "/health/ready", "Whether it can do its part", ((200, "it can"), (503, "it cannot; the body says why"))
+    ),
+)
 routes: Final = [Route("/health/live", live), Route("/health/ready", ready)]

@@ -14,6 +14,7 @@ from alertd.service.directory import address_hash
 from alertd.service.reaching import receive_receipts
 from alertd.web.bodies import read_form
 from alertd.web.context import Web, in_thread, web_of
+from alertd.web.endpoints import Other
 from channels.base import Channel, Receipts, Replies, SignatureError
 
 _TWILIO: Final = "sms"
@@ -104,6 +105,12 @@ def _examples(candidates: Sequence[Candidate], said: dict[str, str]) -> list[str
     return lines
 
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_SIGNED: Final = (403, "the signature is missing or not right")
+OTHERS: Final = (
+    Other("POST", "/hooks/twilio/status", "Twilio's status callback", ((204, "taken"), _SIGNED), _FORM),
+    Other("POST", "/hooks/twilio/inbound", "A reply by SMS", ((200, "TwiML"), _SIGNED), _FORM),
+)
 routes: Final = [
     Route("/hooks/twilio/status", twilio_status, methods=["POST"]),
     Route("/hooks/twilio/inbound", twilio_inbound, methods=["POST"]),

@@ -1,6 +1,6 @@
-"""The bodies that requests may have, and that answers have; validation and the API description both come from these."""
+"""The bodies that requests may have; validation and the API's description both come from these."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -176,45 +176,3 @@ class SubscriptionBody(BaseModel):
     keys: KeysBody
     expirationTime: float | None = None
     label: Annotated[Plain | None, Field(max_length=LABEL_MAX)] = None
-
-
-class PostedAnswer(BaseModel):
-    post: dict[str, Any]
-    alert: dict[str, Any] | None
-
-
-class PageAnswer(BaseModel):
-    items: list[dict[str, Any]]
-    next: str | None
-
-
-class ObjectAnswer(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class TokenAnswer(BaseModel):
-    id: str
-    token: str
-
-
-class IdAnswer(BaseModel):
-    id: str
-
-
-class PushKeyAnswer(BaseModel):
-    public_key: str
-
-
-class ErrorDetail(BaseModel):
-    field: str
-    message: str
-
-
-class ErrorBody(BaseModel):
-    code: str
-    message: str
-    details: list[ErrorDetail]
-
-
-class ErrorAnswer(BaseModel):
-    error: ErrorBody

@@ -18,7 +18,12 @@ from alertd.service import watching
 from alertd.service.acknowledging import wish_of
 from alertd.service.runtime import Actor
 from alertd.web.context import in_thread, web_of
+from alertd.web.endpoints import Other
 from alertd.web.security import authenticate, check_origin
+
+OTHERS: Final = (
+    Other("GET", "/api/v1/stream", "The live stream, a WebSocket: see docs/api.md", ((101, "switched to WebSocket"),)),
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +42,9 @@ async def stream_endpoint(socket: WebSocket) -> None:
             check_origin(socket)
         connection = await _connection(socket, actor)
         after = _offset(socket)
-    except (Unauthenticated, TooMany) as fault:
+    except TooMany as fault:
+        await _refuse(socket, fault, Close.RESTARTING)
+    except Unauthenticated as fault:
         await _refuse(socket, fault, Close.SIGN_IN_AGAIN)
     except Fault as fault:
         await _refuse(socket, fault, Close.NOT_YOURS)

@@ -44,6 +44,10 @@ _REFUSALS: Final = tuple(
         (r"must be at most (?P<most>\d+) characters", marked("At most %(most)s characters.")),
         (r"must be (?P<least>\d+) to (?P<most>\d+) characters", marked("Use %(least)s to %(most)s characters.")),
         (r"must be 1 to (?P<most>\d+) choices", marked("Give 1 to %(most)s choices, one per line.")),
+        (
+            r"says that it is a drill, but drill is false.*",
+            marked("The title says drill, but this is a real alert. Change the title, or choose drill."),
+        ),
         (r"is not your password", marked("That is not your password.")),
         (r"must not hold control characters", marked("This holds characters that cannot be sent.")),
         (r"must be one of (?P<choices>.+)", marked("Please choose one.")),

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertd.core.alert import CHOICES_MAX, DRILL_MARK, LANGUAGES, Choice, Language, ask_faults, headline
+from alertd.core.alert import (
+    CHOICES_MAX,
+    DRILL_MARK,
+    LANGUAGES,
+    Choice,
+    Language,
+    ask_faults,
+    claims_drill,
+    headline,
+    is_blank,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +69,26 @@ def test_everything_wrong_with_a_question_is_named_at_once(
     question: str, given: list[Choice], fields: list[str]
 ) -> None:
     assert [field for field, _ in ask_faults(question, given)] == fields
+
+
+@pytest.mark.parametrize(
+    "title", ["【訓練】避難", "[DRILL] Flood", " ［Drill］ x", "\u200b【 訓練 】避難", "（訓練）地震", "<drill> x"]
+)
+def test_a_title_that_says_drill_in_front_claims_one(title: str) -> None:
+    assert claims_drill(title)
+
+
+@pytest.mark.parametrize(
+    "title", ["訓練の中止", "避難【訓練】", "Drilling site on fire", "大雨特別警報", "【緊急】訓練場で火災"]
+)
+def test_other_titles_claim_no_drill(title: str) -> None:
+    assert not claims_drill(title)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\u3000", "\u200b\u200d", "\ufeff"])
+def test_what_cannot_be_seen_is_blank(text: str) -> None:
+    assert is_blank(text)
+
+
+def test_an_emoji_is_not_blank() -> None:
+    assert not is_blank("👨\u200d👩\u200d👧")

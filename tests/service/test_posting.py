@@ -240,6 +240,17 @@ class TestChecking:
         with pytest.raises(Invalid, match="drill"):
             posting.check(rt, draft(drill=None))
 
+    def test_a_real_alert_must_not_say_that_it_is_a_drill(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        with pytest.raises(Invalid, match="a real alert must not say so"):
+            posting.check(rt, draft(title="【訓練】避難", drill=False))
+        assert posting.check(rt, draft(title="【訓練】避難", drill=True)).recipients == 1
+
+    def test_a_title_that_turns_around_is_refused(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        with pytest.raises(Invalid, match="control characters"):
+            posting.check(rt, draft(title="\u202e避難"))
+
 
 class TestReading:
     def seen(self, rt: Runtime, person: str, role: Role = Role.STAFF) -> list[str]:

@@ -22,7 +22,16 @@ async def test_it_is_valid_openapi_3_1_and_describes_every_call(standing_town: T
     assert described["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(described).validate()
     calls = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
-    assert calls == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+    assert calls >= {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+    assert calls - {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS} == {
+        ("GET", "/api/v1/stream"),
+        ("GET", "/a/{token}"),
+        ("POST", "/a/{token}"),
+        ("POST", "/hooks/twilio/status"),
+        ("POST", "/hooks/twilio/inbound"),
+        ("GET", "/health/live"),
+        ("GET", "/health/ready"),
+    }
     names = [call["operationId"] for methods in described["paths"].values() for call in methods.values()]
     assert len(names) == len(set(names))
 

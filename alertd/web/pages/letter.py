@@ -1,6 +1,6 @@
 """The page behind a personal link: it shows the alert and takes the answer, without signing in."""
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,10 +10,24 @@ from alertd.service import views
 from alertd.service.acknowledging import Acknowledging, Letter, open_letter
 from alertd.web.bodies import error_response, read_form
 from alertd.web.context import in_thread, web_of
+from alertd.web.endpoints import Other
 from alertd.web.limits import BAD_CREDENTIALS
 from alertd.web.pages.forms import Form
 from alertd.web.security import client_address
 from alertd.web.templating import Page, open_page
+
+OTHERS: Final = (
+    Other(
+        "GET", "/a/{token}", "The page behind a link: never acknowledges", ((200, "the alert"), (404, "not our link"))
+    ),
+    Other(
+        "POST",
+        "/a/{token}",
+        "Acknowledge by link: fields answer and comment, both optional",
+        ((200, "kept"), (404, "not our link"), (422, "no such answer")),
+        "application/x-www-form-urlencoded",
+    ),
+)
 
 
 async def show_letter(request: Request) -> Response:

@@ -1,0 +1,208 @@
+"""What the API answers with, for its description; a test holds the answers against it. Times are RFC 3339 in UTC."""
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from alertd.core.alert import Severity
+from alertd.core.delivery import State
+from alertd.web.models import Language, RoleWord
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+class PageAnswer(BaseModel, Generic[Item]):
+    items: list[Item]
+    next: str | None
+
+
+class NameAnswer(BaseModel):
+    id: str
+    name: str
+
+
+class PostAnswer(BaseModel):
+    id: str
+    board: str
+    title: str
+    body: str
+    urgent: bool
+    drill: bool | None
+    audience: dict[str, Any]
+    author: NameAnswer
+    created_at: str
+    alert: str | None
+
+
+class ChoiceAnswer(BaseModel):
+    id: str
+    label: str
+
+
+class AskAnswer(BaseModel):
+    question: str
+    choices: list[ChoiceAnswer]
+
+
+class AlertAnswer(BaseModel):
+    id: str
+    post: str | None
+    kind: Literal["alert", "test"]
+    state: Literal["active", "cancelled", "expired"]
+    revision: int
+    title: str
+    body: str
+    severity: Severity
+    urgency: str
+    certainty: str
+    drill: bool
+    ask: AskAnswer | None
+    plan: dict[str, Any]
+    audience: dict[str, Any]
+    recipients: int
+    issued_by: str
+    sent_at: str
+    expires_at: str
+    closed_at: str | None
+
+
+class PostedAnswer(BaseModel):
+    post: PostAnswer
+    alert: AlertAnswer | None
+
+
+class TestAnswer(BaseModel):
+    alert: AlertAnswer
+
+
+class GivenAnswer(BaseModel):
+    """One answer as it was given. `by` is somebody else when it was given for the person."""
+
+    answer: str | None
+    comment: str | None
+    way: str
+    by: str | None
+    revision: int
+    late: bool
+    answered_at: str
+    received_at: str
+
+
+class AcknowledgementAnswer(GivenAnswer):
+    """The last answer, and the first beside it."""
+
+    alert: str
+    person: str
+    first: GivenAnswer
+
+
+class GroupCountAnswer(BaseModel):
+    id: str
+    name: str
+    parent: str | None
+    recipients: int
+    acknowledged: int
+
+
+class SummaryAnswer(BaseModel):
+    recipients: int
+    acknowledged: int
+    outstanding: int
+    unreachable: int
+    answers: dict[str, int]
+    channels: dict[str, dict[State, int]]
+    evidence: dict[str, dict[str, int]]
+    groups: list[GroupCountAnswer]
+    opened_at: str
+    last_ack_at: str | None
+
+
+class EvidenceAnswer(BaseModel):
+    queued_at: str
+    accepted_at: str | None
+    delivered_at: str | None
+    displayed_at: str | None
+    opened_at: str | None
+
+
+class DeliveryAnswer(BaseModel):
+    channel: str
+    state: State
+    reason: str | None
+    attempts: int
+    evidence: EvidenceAnswer
+
+
+class ReachedPersonAnswer(NameAnswer):
+    phone: str | None
+    email: str | None
+    groups: list[str]
+
+
+class RecipientAnswer(BaseModel):
+    person: ReachedPersonAnswer
+    state: Literal["outstanding", "acknowledged"]
+    unreachable: bool
+    cause: str | None
+    acknowledgement: AcknowledgementAnswer | None
+    deliveries: list[DeliveryAnswer]
+
+
+class PersonAnswer(ReachedPersonAnswer):
+    language: Language
+    active: bool
+    role: RoleWord
+
+
+class ChangeAnswer(BaseModel):
+    id: str
+    fields: list[str]
+
+
+class RowErrorAnswer(BaseModel):
+    row: int
+    field: str
+    message: str
+
+
+class ImportAnswer(BaseModel):
+    applied: bool
+    made: list[str]
+    changed: list[ChangeAnswer]
+    unchanged: int
+    errors: list[RowErrorAnswer]
+
+
+class GroupAnswer(NameAnswer):
+    parent: str | None
+    supervisors: list[str]
+
+
+class TokenAnswer(BaseModel):
+    id: str
+    token: str
+    person: str
+    role: RoleWord
+
+
+class IdAnswer(BaseModel):
+    id: str
+
+
+class PushKeyAnswer(BaseModel):
+    public_key: str
+
+
+class ErrorDetail(BaseModel):
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    code: str
+    message: str
+    details: list[ErrorDetail]
+
+
+class ErrorAnswer(BaseModel):
+    error: ErrorBody
