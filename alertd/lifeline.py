@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Final
 
-_GRACE_SECONDS: Final = 30.0
+_GRACE_SECONDS: Final = 45.0
 
 
 def hold(fd: int) -> None:
-    """Ask this process to end when the parent has died, however it died; insist after half a minute."""
+    """Ask this process to end when the parent has died, however it died; insist after 45 seconds."""
     threading.Thread(target=_wait, args=(fd,), name="lifeline", daemon=True).start()
 
 

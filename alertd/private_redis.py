@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import IO, Final
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from alertd.supervisor import CannotStart, Child
 
@@ -46,10 +48,12 @@ class PrivateRedis:
         return True
 
     def _end_orphan(self) -> None:
-        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=_ANSWER_SECONDS)
+        retry = Retry(NoBackoff(), 0)  # nobody is supervised meanwhile
+        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=_ANSWER_SECONDS, retry=retry)
         try:
+            client.ping()
+            log.warning("ending a Redis that an earlier run has left behind")
             client.shutdown(nosave=True)
-            log.warning("ended a Redis that an earlier run had left behind")
         except (RedisError, OSError):
             self._socket.unlink(missing_ok=True)
         finally:

@@ -19,8 +19,9 @@ def python_child(name: str, supervisor_lifeline: Callable[[], int], module: str,
 
     def command(new_id: str, replaced: str | None) -> Sequence[str]:
         replaces = ("--replaces", replaced) if replaced and module == "workers" and arguments[0] == "worker" else ()
+        # -P: a config.py or queue.py in the directory that somebody starts us from is none of ours.
         lifeline = ("--lifeline", str(supervisor_lifeline()))
-        return [sys.executable, "-m", module, *arguments, "--id", new_id, *lifeline, *replaces]
+        return [sys.executable, "-P", "-m", module, *arguments, "--id", new_id, *lifeline, *replaces]
 
     return Child(name, command)
 

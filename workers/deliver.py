@@ -1,10 +1,10 @@
 """Delivers what is due on one channel: claim under a lease, one attempt each, settle as the outcomes come."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -65,6 +65,7 @@ class Deliverer:
         worth = max(1, most // 4)  # a claim for every single place that falls free would cost more than it gives
         under_way: set[asyncio.Task[None]] = set()
         more_is_due = True
+        least = worth
         look = asyncio.Event()
 
         def end(task: asyncio.Task[None]) -> None:
@@ -77,7 +78,7 @@ class Deliverer:
             look.clear()
             room = min(most - len(under_way), _CLAIM_MOST)
             claims: list[Claim] = []
-            if room >= worth and not self._stopping and time.monotonic() < ends_at:
+            if room >= least and not self._stopping and time.monotonic() < ends_at:
                 claims = await self._claim(room)
                 more_is_due = len(claims) == room
             attempts += len(claims)
@@ -87,12 +88,20 @@ class Deliverer:
                 task.add_done_callback(end)
             if not under_way:
                 return attempts
-            with contextlib.suppress(TimeoutError):  # new work may come while attempts hang
+            try:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await look.wait()
+                least = worth
+            except TimeoutError:
+                least = 1  # attempts hang: whatever place there is goes to new work
 
     async def _claim(self, most: int) -> list[Claim]:
-        return await to_thread.run_sync(self._claim_now, most)
+        """What is due and now ours; nothing while the store is away: attempts under way must not be left alone."""
+        try:
+            return await to_thread.run_sync(self._claim_now, most)
+        except StoreUnavailable as error:
+            log.warning("the store is unavailable: %s", error)
+            return []
 
     def _claim_now(self, most: int) -> list[Claim]:
         now = self._rt.now()
@@ -175,7 +184,23 @@ class Deliverer:
             log.warning("outcomes wait for the store: %s", error)
             self._outcomes = settlements + self._outcomes
             return False
+        except Exception:
+            await self._settle_each(settlements)
         return True
+
+    async def _settle_each(self, settlements: list[Settlement]) -> None:
+        """Write outcomes one by one, because one of them cannot be kept: that one without its provider's words."""
+        for settlement in settlements:
+            plain = replace(settlement.transition, reason="the provider's words cannot be kept", provider_id=None)
+            for attempt in (settlement, replace(settlement, transition=plain)):
+                try:
+                    await to_thread.run_sync(self._settle_now, [attempt])
+                    break
+                except StoreUnavailable:
+                    self._outcomes.append(attempt)
+                    break
+                except Exception:
+                    log.exception("an outcome cannot be kept", extra={"delivery": settlement.claim.delivery_id})
 
     def _settle_now(self, settlements: list[Settlement]) -> None:
         with self._rt.store.write() as connection:

@@ -11,7 +11,7 @@ from alertd.core.delivery import TERMINAL, Receipt, State, Transition, after_rec
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import alerts, attempts, deliveries, people, receipts, recipients, subscriptions, workers
 
-_REASON_MAX: Final = 500  # characters that the columns hold
+_WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
         if after.due_at is not None:
             values["due_at"] = after.due_at
         if after.state is State.SENT:
-            values |= {"accepted_at": now, "provider_id": after.provider_id}
+            values |= {"accepted_at": now, "provider_id": _kept(after.provider_id)}
         if not after.counted:
             values["tries"] = deliveries.c.tries - 1
         held = and_(
@@ -162,9 +162,9 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     return written
 
 
-def _kept(reason: str | None) -> str | None:
+def _kept(words: str | None) -> str | None:
     """A provider's words as they can be kept: what the store refused would be attempted again and again."""
-    return reason.replace("\0", " ")[:_REASON_MAX] if reason is not None else None
+    return words.replace("\0", " ")[:_WORDS_MAX] if words is not None else None
 
 
 def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
@@ -199,7 +199,7 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 
 def keep_receipt(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:
     """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply_receipts`."""
-    values = {"channel": channel, "provider_id": receipt.provider_id, "delivered": receipt.delivered}
+    values = {"channel": channel, "provider_id": _kept(receipt.provider_id), "delivered": receipt.delivered}
     connection.execute(
         insert(receipts).values(**values, reason=_kept(receipt.reason), retire=receipt.retire, received_at=now)
     )
