@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +23,14 @@ from alertd.private_redis import take_lock
 from alertd.serve import Roles, child_environment, run_roles
 from alertd.service import access, directory, importing, posting
 from alertd.service.access import system_actor
+from alertd.service.installation import find_public_url, restored
 from alertd.store.migrate import NewerStore
 from alertd.supervisor import CannotStart
 from channels.registry import KINDS
 from config.settings import Settings, SettingsError
 
 _SHELL: Final = "system"  # who posts from a shell, unless --person says otherwise
+_WEB_SECONDS: Final = 30.0
 _REFUSED: Final = 1
 _MISUSED: Final = 2
 
@@ -81,18 +84,30 @@ def _clock(arguments: argparse.Namespace, settings: Settings) -> int:
 def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int:
     log.configure("supervisor")
     host, port = getattr(arguments, "host", ""), getattr(arguments, "port", 0)
-    parts = compose(settings, f"http://127.0.0.1:{port}")
+    parts = compose(settings)
     if roles.channels:
         _release(parts, roles.channels)
+    if not roles.web:
+        _wait_for_public_url(parts)
     parts.close()
     os.environ.update(child_environment(os.environ, settings))
 
     def ready(url: str) -> None:
-        if roles.web:
-            print(f"alertd {__version__} serves {url} (data in {settings.data_dir})", flush=True)
+        print(f"alertd {__version__} serves {url} (data in {settings.data_dir})", flush=True)
 
     run_roles(roles, settings, _new_id, host, port, ready)
     return 0
+
+
+def _wait_for_public_url(parts: Parts) -> None:
+    """Links need an address: the setting, or what a web process has left in the store. Raises CannotStart."""
+    ends_at = time.monotonic() + _WEB_SECONDS
+    while parts.settings.public_url is None and find_public_url(parts.rt.store) is None:
+        if time.monotonic() > ends_at:
+            raise CannotStart(
+                "nobody knows what links should lead to: set ALERTD_PUBLIC_URL, or start alertd web first"
+            )
+        time.sleep(0.2)
 
 
 def _release(parts: Parts, channels: Sequence[str]) -> None:
@@ -155,6 +170,19 @@ def _token_revoke(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _person_role(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _Parts(settings) as parts:
+        access.set_role(parts.rt, system_actor(_SHELL), arguments.person, Role.parse(arguments.role))
+    return 0
+
+
+def _restored(_arguments: argparse.Namespace, settings: Settings) -> int:
+    with _Parts(settings) as parts:
+        restored(parts.rt)
+    print("every live stream starts anew; restart the web processes")
+    return 0
+
+
 def _link_create(arguments: argparse.Namespace, settings: Settings) -> int:
     with _Parts(settings) as parts:
         issued = access.create_link(parts.rt, system_actor(_SHELL), arguments.person)
@@ -173,6 +201,8 @@ def _password_set(arguments: argparse.Namespace, settings: Settings) -> int:
 def _post(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.urgent and arguments.drill is None:
         return _fail("an urgent post must say what it is: add --real or --drill", _MISUSED)
+    if not arguments.urgent and arguments.drill is not None:
+        return _fail("--real and --drill are for an urgent post: add --urgent, or leave them out", _MISUSED)
     named = bool(arguments.group or arguments.to)
     audience = Audience(everyone=not named, groups=tuple(arguments.group or ()), people=tuple(arguments.to or ()))
     with _Parts(settings) as parts:
@@ -191,6 +221,8 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         print(json.dumps(posted.body, ensure_ascii=False))
     elif posted.body["alert"]:
+        for channel, lack in parts.rt.missing.items():
+            print(f"warning: {channel} is not set up, what goes over it is held: {lack}", file=sys.stderr)
         alert = posted.body["alert"]
         print(f"alert {alert['id']} to {alert['recipients']} people ({'drill' if alert['drill'] else 'REAL'})")
     else:
@@ -263,6 +295,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--role", required=True, choices=[role.word for role in reversed(Role)])
     made.add_argument("--json", action="store_true")
     add("revoke", _token_revoke, "end a token", token).add_argument("id")
+
+    person = family("person", "one person")
+    made = add("role", _person_role, "give a person a role in the pages", person)
+    made.add_argument("--person", required=True, metavar="ID")
+    made.add_argument("--role", required=True, choices=[role.word for role in reversed(Role)])
+    add("restored", _restored, "say that a backup was put in place: live streams start anew")
 
     link = family("link", "one-time sign-in links")
     made = add("create", _link_create, "make a link that signs a person in once", link)

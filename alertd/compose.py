@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from alertd.bell import RedisBell
-from alertd.service.installation import Installation, VapidPair, prepare
+from alertd.service.installation import Installation, VapidPair, find_public_url, keep_public_url, prepare
 from alertd.service.runtime import Runtime
 from alertd.store.engine import Store
 from channels import registry
-from channels.base import Channel, Context, SettingFaults, VapidKey
+from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
 from channels.webpush import generate_key, load_key
 from config.settings import Settings, load
 
@@ -76,9 +76,9 @@ def redis_url(settings: Settings) -> str:
 def compose(settings: Settings, public_url: str | None = None) -> Parts:
     """Open the store, bring it to this version, find or make the keys, and set up the channels.
 
-    `public_url` is used where the settings name none. Raises NewerStore, StoreUnavailable.
+    Where the settings name no public URL it is `public_url`, which whoever serves the web tells everybody else through
+    the store; without that it is what stands there. Raises NewerStore, StoreUnavailable.
     """
-    url = settings.public_url or public_url or f"http://127.0.0.1:{DEFAULT_PORT}"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(settings.database_url)
     now = datetime.now(UTC)
@@ -91,6 +91,10 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     )
     if store.is_sqlite and store.engine.url.database:
         os.chmod(store.engine.url.database, 0o600)  # it holds the keys, and how to reach everybody
+    url = settings.public_url or public_url
+    if url is not None:
+        keep_public_url(store, url)
+    url = url or find_public_url(store) or f"http://127.0.0.1:{DEFAULT_PORT}"
     keys = [load_key(pair.private_key) for pair in installation.vapid]
     context = Context(url, settings.organisation, settings.region, {key.id: key for key in keys})
     channels = registry.configure(settings.channels, context)
@@ -106,6 +110,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         zone=settings.time_zone,
         region=settings.region,
         budgets={kind: channel.budget for kind, channel in channels.items()},
+        missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
     return Parts(settings, installation, channels, keys[0], rt, bell, redis)
 

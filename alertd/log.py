@@ -12,7 +12,7 @@ from pythonjsonlogger.json import JsonFormatter
 _SECRETS: Final = (
     (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*"), "<address>"),
     (re.compile(r"(?<![\w.:-])\+\d[\d -]{7,}\d"), "<phone>"),
-    (re.compile(r"(?<=/a/)[\w-]+"), "<token>"),
+    (re.compile(r"(?<=/a/)[\w-]+|(?<=/sign-in/)[\w-]+"), "<token>"),
     (re.compile(r"(?i)(?<=bearer[ .])[\w.~+/=-]+"), "<token>"),
     (re.compile(r"https?://[^\s\"'<>]*/(?:wpush|fcm/send|push|wns)/[^\s\"'<>]*"), "<endpoint>"),
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "<credentials>"),

@@ -1,5 +1,6 @@
 """Root of the supervised roles: which programs a command runs, and the socket that web processes accept from."""
 
+import resource
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -55,11 +56,11 @@ class Roles:
 def run_roles(
     roles: Roles, settings: Settings, new_id: Callable[[], str], host: str, port: int, ready: Callable[[str], None]
 ) -> None:
-    """Run these roles under supervision until asked to stop. `ready` is called with the URL before they start.
+    """Run these roles under supervision until asked to stop. `ready` is called with the URL once it is listened on.
 
     Raises CannotStart.
     """
-    public_url = settings.public_url or f"http://{_reachable(host)}:{port}"
+    _raise_descriptors()
     children: list[Child] = []
     if settings.redis_url is None:
         children.append(PrivateRedis(redis_socket(settings.data_dir), settings.data_dir / "redis.lock").child())
@@ -68,22 +69,27 @@ def run_roles(
     def lifeline() -> int:
         return supervisor.lifeline
 
-    shared = ("--public-url", public_url)
+    shared: tuple[str, ...] = ()
     if roles.web:
         listening = listen(host, port)
-        if port == 0:
-            public_url = settings.public_url or f"http://{_reachable(host)}:{listening.getsockname()[1]}"
-            shared = ("--public-url", public_url)
+        public_url = settings.public_url or f"http://{_reachable(host)}:{listening.getsockname()[1]}"
+        shared = ("--public-url", public_url)
         web = python_child("web", lifeline, "alertd.app", "--socket", str(listening.fileno()), *shared)
         web.keep_fds = (listening.fileno(),)
         children.append(web)
+        ready(public_url)
     for channel in roles.channels:
         children.append(python_child(f"worker:{channel}", lifeline, "workers", "worker", "--channel", channel, *shared))
     if roles.clock:
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
     supervisor = Supervisor(children, new_id)
-    ready(public_url)
     supervisor.run()
+
+
+def _raise_descriptors() -> None:
+    """Let children hold as many connections as the system allows: the usual soft limit of 1,024 is a small town's."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _reachable(host: str) -> str:

@@ -199,14 +199,14 @@ class Unconfigured:
     ) -> None:
         self.kind = kind
         self.budget = budget
-        self._missing = missing
+        self.missing = missing
         self._parse_address = parse_address
 
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         return self._parse_address(raw)
 
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
-        return Misconfigured(f"{self.kind} is not set up: {self._missing}")
+        return Misconfigured(f"{self.kind} is not set up: {self.missing}")
 
     async def aclose(self) -> None:
         return None

@@ -54,7 +54,6 @@ CODES: Final[dict[int, type[Deferred] | type[Refused] | type[Gone] | type[Miscon
     21610: Gone,  # the recipient opted out
     21614: Gone,  # To is not a mobile
     21635: Gone,  # To is a landline
-    30005: Gone,  # unknown handset: the number does not exist
     30006: Gone,  # landline or a carrier without SMS
     14107: Deferred,  # sending rate exceeded
     20429: Deferred,  # too many requests

@@ -271,6 +271,8 @@ class WebPush:
             return Refused(f"endpoint: {error}")
         except TimeoutError:
             return Deferred(f"no answer within {self._timeout:g} s")
+        except (aiohttp.InvalidURL, UnicodeError) as error:
+            return Gone(one_line(f"the endpoint cannot be called: {error}"))
         except (aiohttp.ClientError, OSError) as error:
             return Deferred(one_line(f"{type(error).__name__}: {error}"))
 

@@ -5,7 +5,7 @@
                 claim                Accepted              receipt(ok)
      pending ----------> sending --------------> sent ------------------> delivered*
        ^  ^                |  |  \\-- Deferred --> pending (due_at = now + wait), failed* when tries are spent,
-       |  |   lease lapses |  |                   expired* when due_at >= expires_at
+       |  |   lease lapses |  |                   expired* when no try is left before the end
        |  +----------------+  |--- Refused / Gone --> failed*   (Gone also retires the subscription)
        |                      \\--- Misconfigured ---> held      (attempt not counted)
        +------------------------------ release -------/
@@ -102,6 +102,8 @@ class RetryPolicy:
     tries: int
 
 
+LAST_TRY: Final = timedelta(seconds=30)  # before the end of an alert's life: time enough for one attempt
+
 _URGENT: Final = RetryPolicy(timedelta(seconds=1), timedelta(seconds=60), 5_000)
 _CALM: Final = RetryPolicy(timedelta(seconds=5), timedelta(minutes=10), 500)
 RETRY: Final[dict[Severity, RetryPolicy]] = {
@@ -155,6 +157,10 @@ def after_attempt(
                 return Transition(State.FAILED, f"gave up after {attempt} tries: {reason}")
             due_at = now + wait_before(attempt, severity, jitter, retry_after)
             if due_at >= expires_at:
+                due_at = (
+                    expires_at - LAST_TRY
+                )  # however long a provider wants to be left alone: one more before the end
+            if due_at <= now:
                 return Transition(State.EXPIRED, reason)
             return Transition(State.PENDING, reason, due_at=due_at)
 

@@ -168,7 +168,7 @@ def _short(content: Content, language: Language, budget: Budget, link_length: in
     title = content.headline(language)
     speaker = content.organisation
     body = " ".join(content.body.split())
-    replies = _reply_lines(content, language) if budget.invites_reply else ("",)
+    replies = _ask_lines(content, _reply_lines(content, language) if budget.invites_reply else ("",))
 
     def assemble(head: str, reply: str, body: str = "") -> str:
         return "\n".join(part for part in (head, body, reply, LINK) if part)
@@ -177,7 +177,8 @@ def _short(content: Content, language: Language, budget: Budget, link_length: in
         return count_segments(text.replace(LINK, "x" * link_length)) <= budget.size
 
     named = _speak(content, language, speaker, title)
-    # What is given up first: the body, then the wording of the choices, then the sender's name, then the title's tail.
+    # What is given up first: the body, then the wording of the choices, then the question, then the sender's name, then
+    # the title's tail.
     for reply in replies:
         if fits(assemble(named, reply)):
             return _longest(body, partial(assemble, named, reply), fits)
@@ -187,6 +188,14 @@ def _short(content: Content, language: Language, budget: Budget, link_length: in
     mark_length = len(title) - len(" ".join(content.title.split()))
     keep = mark_length + TITLE_UNCUT
     return _longest(title, lambda cut: assemble(cut, reply), fits, at_least=keep)
+
+
+def _ask_lines(content: Content, replies: tuple[str, ...]) -> tuple[str, ...]:
+    """The question with each wording of what to reply; at last without the question."""
+    if content.ask is None:
+        return replies
+    question = " ".join(content.ask.question.split())
+    return (*("\n".join(part for part in (question, reply) if part) for reply in replies), replies[-1])
 
 
 def _speak(content: Content, language: Language, speaker: str, title: str) -> str:

@@ -96,6 +96,19 @@ def _issue(
     return issued
 
 
+def set_role(rt: Runtime, actor: Actor, person_id: str, role: Role) -> None:
+    """Give a person a role; they have to sign in again. Raises NotFound."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        person = people.get(connection, person_id)
+        if person is None:
+            raise NotFound(f"there is no person {person_id!r}")
+        people.put(connection, person_id, {"role": role.word}, now, people.bump_version(connection))
+        credentials.revoke_all(connection, person_id, now, "session")  # open streams hear what the old role may
+        details = {"role": role.word}
+        instance.record(connection, at=now, actor=actor.person_id, action="role.set", object=person_id, details=details)
+
+
 def revoke_token(rt: Runtime, actor: Actor, token_id: str) -> None:
     """End a token. Raises NotFound."""
     now = rt.now()
@@ -155,7 +168,7 @@ def close_session(rt: Runtime, actor: Actor) -> None:
 
 
 def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> None:
-    """Give a person a password. Raises Invalid, NotFound."""
+    """Give a person a password, which ends their other sessions and links. Raises Invalid, NotFound."""
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise Invalid([("password", f"must be {PASSWORD_MIN} to {PASSWORD_MAX} characters")])
     now = rt.now()
@@ -163,6 +176,7 @@ def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> No
     with rt.store.write() as connection:
         if not people.set_password(connection, person_id, hashed):
             raise NotFound(f"there is no person {person_id!r}")
+        credentials.revoke_all(connection, person_id, now, "session", "link", but=actor.credential_id)
         instance.record(connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={})
 
 

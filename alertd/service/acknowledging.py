@@ -211,9 +211,8 @@ class Understood:
 def understand_reply(rt: Runtime, channel: str, address_hash: str, text: str) -> Understood:
     """What a text from that address means. It never guesses: where two things are possible, it asks back."""
     with rt.store.read() as connection:
-        senders = people.people_with_address(connection, channel, address_hash)
-        open_alerts = alerts.active_for(connection, senders, rt.now())
-        names = people.get_many(connection, senders)
+        open_alerts = _worth_answering(alerts.active_at_address(connection, channel, address_hash, rt.now()))
+        names = people.get_many(connection, {row["person_id"] for row in open_alerts})
     language: Language = next((row["language"] for row in names.values()), "ja")
     candidates = [
         Candidate(
@@ -230,3 +229,9 @@ def understand_reply(rt: Runtime, channel: str, address_hash: str, text: str) ->
         return Understood(None, reply.problem, language, candidates)
     wish = Acknowledging(Way.SMS_REPLY, recipient=reply.candidate.recipient, answer=reply.answer)
     return Understood(wish, None, language, [reply.candidate])
+
+
+def _worth_answering(rows: Sequence[Row]) -> Sequence[Row]:
+    """Of the open alerts those that a reply can mean: real ones before tests, unanswered before answered."""
+    alerts_first = [row for row in rows if row["kind"] == "alert"] or rows
+    return [row for row in alerts_first if row["answered_at"] is None] or alerts_first

@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from alertd.core.alert import LANGUAGES, is_blank
 from alertd.core.audience import closes_loop
-from alertd.core.errors import Forbidden, Invalid, NotFound
+from alertd.core.errors import Forbidden, Invalid
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
 from alertd.service.contact import normalise_email, normalise_phone
 from alertd.service.posting import has_control
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import instance, people, posts
+from alertd.store import credentials, deliveries, instance, people, posts
 from alertd.store.rows import Row
 
 NAME_MAX: Final = 200
@@ -63,6 +63,8 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
         before = people.get(connection, draft.id)
         _guard_role(actor, draft, before)
         made = keep_person(connection, rt, draft.id, values, draft.groups, people.bump_version(connection))
+        if before is not None and draft.role not in (None, before["role"]):
+            credentials.revoke_all(connection, draft.id, now, "session")
         instance.record(
             connection,
             at=now,
@@ -163,17 +165,23 @@ def _follow(
     existing: Sequence[Row],
     now: datetime,
 ) -> None:
-    """Let a person's subscription to `channel` be exactly the one to `address`."""
+    """Let a person's subscription to `channel` be exactly the one to `address`, and open deliveries go there too."""
     wanted = address_hash(address) if address else None
-    for row in existing:
-        if row["address_hash"] != wanted and row["retired_at"] is None:
+    others = [row for row in existing if row["address_hash"] != wanted]
+    for row in others:
+        if row["retired_at"] is None:
             people.retire_subscription(connection, row["id"], REPLACED, now)
+        elif row["retired_reason"] != REPLACED:
+            # A number that a provider called dead is forgotten as such once it is taken away: given anew, it counts.
+            people.forget_retirement(connection, row["id"], REPLACED)
     same = next((row for row in existing if row["address_hash"] == wanted), None)
-    # What a provider called dead stays so until another address is given; what was only replaced comes back.
     dead = same is not None and same["retired_at"] is not None and same["retired_reason"] != REPLACED
-    if address is None or dead or (same is not None and same["retired_at"] is None):
-        return
-    people.add_subscription(connection, subscription_values(rt, person_id, channel, address, None, now))
+    current = None
+    if address is not None and not dead:
+        values = subscription_values(rt, person_id, channel, address, None, now)
+        live = same is not None and same["retired_at"] is None
+        current = same["id"] if same is not None and live else people.add_subscription(connection, values)[0]
+    deliveries.readdress(connection, [row["id"] for row in others], current, now)
 
 
 REPLACED: Final = "replaced by another address"
@@ -264,16 +272,6 @@ def put_board(rt: Runtime, actor: Actor, board_id: str, name: str) -> tuple[dict
         made = posts.put_board(connection, board_id, name.strip(), now)
         instance.record(connection, at=now, actor=actor.person_id, action="board.put", object=board_id, details={})
     return {"id": board_id, "name": name.strip()}, made
-
-
-def read_person(rt: Runtime, person_id: str) -> dict[str, Any]:
-    """One person. Raises NotFound."""
-    with rt.store.read() as connection:
-        row = people.get(connection, person_id)
-        groups = people.memberships(connection, [person_id])[person_id]
-    if row is None:
-        raise NotFound(f"there is no person {person_id!r}")
-    return person_view(row, groups)
 
 
 def ensure_system_person(rt: Runtime, person_id: str) -> None:

@@ -5,10 +5,10 @@ import io
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from alertd.core.errors import Forbidden, Invalid
+from alertd.core.errors import Invalid
 from alertd.core.roles import Role
 from alertd.service.directory import PersonDraft, add_people, check_person, keep_person
 from alertd.service.runtime import Actor, Runtime
@@ -57,7 +57,7 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
     stay as they are. Raises Invalid when the file as a whole cannot be read.
     """
     report = Report()
-    drafts = _read(text, report)
+    drafts, absent = _read(text, report)
     with rt.store.read() as connection:
         known_groups = set(people.parents(connection))
     checked: list[tuple[int, PersonDraft, dict[str, Any]]] = []
@@ -71,10 +71,16 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
         instance.lock(connection)
         before = people.get_many(connection, [draft.id for _, draft in drafts])
         groups_before = people.memberships(connection, list(before))
-        for row, draft, values in checked:
+        for index, (row, draft, values) in enumerate(checked):
+            if draft.id in before:
+                # A column that the file does not have says nothing; only an empty cell takes something away.
+                values |= {name: before[draft.id][name] for name in absent if name in values}
+                if "groups" in absent:
+                    draft = replace(draft, groups=tuple(groups_before[draft.id]))
+                checked[index] = (row, draft, values)
             _compare(report, draft, values, before.get(draft.id), groups_before.get(draft.id, []))
-            if draft.id in before and Role.parse(before[draft.id]["role"]) > actor.role:
-                raise Forbidden(f"row {row}: {draft.id!r} has a higher role than you")
+            if draft.id in report.changed and Role.parse(before[draft.id]["role"]) > actor.role:
+                report.errors.append((row, "id", f"{draft.id!r} has a higher role than you: leave them as they are"))
         if dry_run or report.errors:
             return report
         version = people.bump_version(connection)
@@ -90,7 +96,8 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
     return report
 
 
-def _read(text: str, report: Report) -> list[tuple[int, PersonDraft]]:
+def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], frozenset[str]]:
+    """The rows as drafts, with their numbers, and the columns that the file does not have."""
     if "\0" in text:
         raise Invalid([("file", "holds NUL characters: it is not a CSV file")])
     try:
@@ -115,7 +122,7 @@ def _read(text: str, report: Report) -> list[tuple[int, PersonDraft]]:
         drafts.append((number, draft))
     if not drafts and not report.errors:
         raise Invalid([("file", "has no rows below its header")])
-    return drafts
+    return drafts, frozenset(COLUMNS).difference(header)
 
 
 def _header(cells: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """First start and every later one: the schema, the installation's name, and the keys that must never be made twice."""
 
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,10 +73,29 @@ def prepare(
     )
 
 
+def keep_public_url(store: Store, url: str) -> None:
+    """Tell the other roles where the web is reached."""
+    with store.write() as connection:
+        if instance.public_url(connection) != url:
+            instance.set_public_url(connection, url)
+
+
+def find_public_url(store: Store) -> str | None:
+    """Where the web is reached, if it was ever started."""
+    with store.read() as connection:
+        return instance.public_url(connection)
+
+
+def restored(rt: Runtime) -> None:
+    """Make every position in the live stream unknown: a backup was put in place, and offsets may come a second time."""
+    with rt.store.write() as connection:
+        instance.change_epoch(connection, secrets.token_hex(8))
+
+
 def read_health(rt: Runtime) -> dict[str, Any]:
     """Whether the store can be written and is migrated, and which roles were seen when. Raises StoreUnavailable."""
     with rt.store.write() as connection:
-        instance.lock(connection)
+        instance.probe(connection, socket.gethostname(), rt.now())
         migrated = is_migrated(connection)
         roles = instance.list_workers(connection)
     return {

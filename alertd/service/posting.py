@@ -78,6 +78,9 @@ class Reach:
     without: Sequence[Row]
     segments_each: Mapping[str, int]
     segments: int
+    missing: Mapping[
+        str, str
+    ]  # channels that would hold their messages because they are not set up, and what they lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ def check(rt: Runtime, draft: Draft) -> Reach:
         targets = _targets(connection, _plan(rt, draft), recipients)
     content = content_of(rt, {**_alert_values(rt, draft, "", now), "revision": 1})
     each = {language: views.segments(rt, content, language) for language in {row["language"] for row in recipients}}
+    missing = {target.channel: rt.missing[target.channel] for target in targets if target.channel in rt.missing}
+    targets = [target for target in targets if target.channel not in missing]
     reached = {target.person_id for target in targets}
     return Reach(
         recipients=len(recipients),
@@ -109,6 +114,7 @@ def check(rt: Runtime, draft: Draft) -> Reach:
         without=[row for row in recipients if row["id"] not in reached],
         segments_each=each,
         segments=sum(each[target.language] for target in targets if target.channel == "sms"),
+        missing=missing,
     )
 
 
@@ -132,6 +138,8 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
             if earlier is not None:
                 return Posted(earlier, repeated=True)
         recipients = _validate(connection, rt, draft, now)
+        if people.get(connection, actor.person_id) is None:
+            raise Invalid([("person", f"there is no person {actor.person_id!r} who could post")])
         post_id, alert_id = rt.new_id(), rt.new_id()
         posts.add(connection, _post_values(draft, post_id, actor, now), draft.audience.groups, draft.audience.people)
         instance.record(
@@ -263,8 +271,7 @@ def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) 
         faults.append(("board", f"there is no board {draft.board!r}"))
     if draft.severity not in SEVERITIES:
         faults.append(("severity", f"must be one of {', '.join(SEVERITIES)}"))
-    if draft.urgent:
-        faults += _urgent_faults(rt, draft, now)
+    faults += _urgent_faults(rt, draft, now) if draft.urgent else _calm_faults(draft)
     recipients, audience_faults = _audience(connection, draft)
     faults += audience_faults
     if faults:
@@ -321,6 +328,19 @@ def _urgent_faults(rt: Runtime, draft: Draft, now: datetime) -> list[tuple[str, 
     elif draft.plan != DEFAULT_PLAN:
         faults.append(("plan", f"there is no plan {draft.plan!r}; there is {DEFAULT_PLAN!r}"))
     return faults
+
+
+def _calm_faults(draft: Draft) -> list[tuple[str, str]]:
+    """What only an urgent post can have: whoever wrote it down meant to alert people."""
+    meant = (
+        ("drill", draft.drill is True),
+        ("ask", draft.ask is not None),
+        ("plan", draft.plan != DEFAULT_PLAN),
+        ("expires_at", draft.expires_at is not None),
+    )
+    return [
+        (field, "only an urgent post can have this: set urgent, or leave it out") for field, is_set in meant if is_set
+    ]
 
 
 def _audience(connection: Connection, draft: Draft) -> tuple[list[Row], list[tuple[str, str]]]:

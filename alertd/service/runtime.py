@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Protocol
 
@@ -42,6 +42,7 @@ class Runtime:
     zone: tzinfo
     region: str
     budgets: Mapping[str, Budget]  # by channel, in the order in which channels are listed
+    missing: Mapping[str, str] = field(default_factory=dict)  # channels that are not set up, and what they lack
 
     def new_id(self) -> str:
         return make_id(self.now(), os.urandom(10))

@@ -143,6 +143,10 @@ def list_recipients(
         sent: dict[str, list[Row]] = {}
         for row in deliveries.of_people(connection, alert_id, shown):
             sent.setdefault(row["person_id"], []).append(row)
+        retired: dict[str, list[Row]] = {}
+        for row in people.subscriptions_of(connection, [person_id for person_id in shown if person_id in unreachable]):
+            if row["retired_at"] is not None:
+                retired.setdefault(row["person_id"], []).append(row)
     items = [
         {
             "person": {
@@ -154,7 +158,7 @@ def list_recipients(
             },
             "state": "acknowledged" if person_id in answered else "outstanding",
             "unreachable": person_id in unreachable,
-            "cause": _cause(sent.get(person_id, [])) if person_id in unreachable else None,
+            "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in unreachable else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],
         }
@@ -180,8 +184,10 @@ def _delivery(row: Row) -> dict[str, Any]:
     }
 
 
-def _cause(rows: list[Row]) -> str:
+def _cause(rows: list[Row], retired: list[Row]) -> str:
     """Why somebody cannot be reached, in one line."""
-    if not rows:
-        return "no address of any kind"
-    return "; ".join(f"{row['channel']}: {row['reason'] or row['state']}" for row in rows)
+    if rows:
+        return "; ".join(f"{row['channel']}: {row['reason'] or row['state']}" for row in rows)
+    if retired:
+        return "; ".join(f"{row['channel']}: no longer used: {row['retired_reason']}" for row in retired)
+    return "no address of any kind"

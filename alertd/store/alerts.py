@@ -9,7 +9,16 @@ from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
 from alertd.core.delivery import State
 from alertd.store.rows import Row, in_slices
-from alertd.store.schema import acknowledgements, alert_revisions, alerts, deliveries, events, instance, recipients
+from alertd.store.schema import (
+    acknowledgements,
+    alert_revisions,
+    alerts,
+    deliveries,
+    events,
+    instance,
+    recipients,
+    subscriptions,
+)
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -74,15 +83,30 @@ def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
     )
 
 
-def active_for(connection: Connection, person_ids: Collection[str], now: datetime) -> list[Row]:
-    """The open alerts of these people: alert columns with `recipient_id` and `person_id`."""
+def active_at_address(connection: Connection, channel: str, address_hash: str, now: datetime) -> list[Row]:
+    """The open alerts that went to exactly this address, newest first: alert columns with `recipient_id`, `person_id`,
+    and `answered_at`, None where the recipient has not answered yet.
+    """
     query = (
-        select(alerts, recipients.c.id.label("recipient_id"), recipients.c.person_id)
+        select(
+            alerts,
+            recipients.c.id.label("recipient_id"),
+            recipients.c.person_id,
+            acknowledgements.c.first_received_at.label("answered_at"),
+        )
         .join(recipients, recipients.c.alert_id == alerts.c.id)
-        .where(recipients.c.person_id.in_(person_ids), alerts.c.state == "active", alerts.c.expires_at > now)
+        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
+        .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .outerjoin(acknowledgements, acknowledgements.c.recipient_id == recipients.c.id)
+        .where(
+            subscriptions.c.channel == channel,
+            subscriptions.c.address_hash == address_hash,
+            alerts.c.state == "active",
+            alerts.c.expires_at > now,
+        )
         .order_by(alerts.c.id.desc())
     )
-    return [row._asdict() for row in connection.execute(query)]
+    return list({row.recipient_id: row._asdict() for row in connection.execute(query)}.values())
 
 
 def expire(connection: Connection, now: datetime) -> list[str]:

@@ -48,6 +48,12 @@ def revoke(connection: Connection, kind: Kind, credential_id: str, now: datetime
     return connection.execute(query.values(revoked_at=now)).rowcount == 1
 
 
+def revoke_all(connection: Connection, person_id: str, now: datetime, *kinds: Kind, but: str = "") -> None:
+    """End all of a person's credentials of these kinds, except the one of id `but`."""
+    theirs = (credentials.c.person_id == person_id) & credentials.c.kind.in_(kinds) & (credentials.c.id != but)
+    connection.execute(update(credentials).where(theirs, credentials.c.revoked_at.is_(None)).values(revoked_at=now))
+
+
 def ended(connection: Connection, credential_ids: Collection[str], now: datetime) -> set[str]:
     """Those of the credentials that are no longer good."""
     found: set[str] = set()

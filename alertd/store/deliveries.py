@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
-from alertd.core.delivery import TERMINAL, Receipt, State, Transition, after_receipt
+from alertd.core.delivery import Receipt, State, Transition, after_receipt
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import alerts, attempts, deliveries, people, receipts, recipients, subscriptions, workers
 
@@ -164,7 +164,9 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
 
 def _kept(words: str | None) -> str | None:
     """A provider's words as they can be kept: what the store refused would be attempted again and again."""
-    return words.replace("\0", " ")[:_WORDS_MAX] if words is not None else None
+    if words is None:
+        return None
+    return str(words).replace("\0", " ").encode("utf-8", "replace").decode()[:_WORDS_MAX]
 
 
 def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
@@ -183,6 +185,33 @@ def lapse_orphans(connection: Connection, now: datetime) -> int:
     )
     lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
     return connection.execute(lapsed).rowcount
+
+
+def readdress(
+    connection: Connection, from_subscriptions: Collection[str], to_subscription: str | None, now: datetime
+) -> None:
+    """Let what nobody has sent yet go to another subscription of the same person; without one, cancel it."""
+    if not from_subscriptions:
+        return
+    unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(from_subscriptions)
+    query = update(deliveries).where(unsent)
+    if to_subscription is None:
+        connection.execute(query.values(state=State.CANCELLED, reason="the address was taken away"))
+        return
+    rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id)).all()
+    for row in rows:
+        taken = select(deliveries.c.id).where(
+            deliveries.c.alert_id == row.alert_id,
+            deliveries.c.revision == row.revision,
+            deliveries.c.step == row.step,
+            deliveries.c.repeat == row.repeat,
+            deliveries.c.subscription_id == to_subscription,
+        )
+        this = update(deliveries).where(deliveries.c.id == row.id)
+        if connection.execute(taken).first() is not None:
+            connection.execute(this.values(state=State.CANCELLED, reason="the address was taken away"))
+        else:
+            connection.execute(this.values(subscription_id=to_subscription, state=State.PENDING, due_at=now))
 
 
 def release(connection: Connection, channels: Collection[str], now: datetime) -> int:
@@ -222,9 +251,10 @@ def apply_receipts(connection: Connection, now: datetime) -> set[str]:
     changed = set()
     for row in connection.execute(query).all():
         receipt = Receipt(row.provider_id, row.delivered, row.reason, row.retire)
-        if _move(connection, row.delivery_id, receipt, row.received_at):
+        moved = _move(connection, row.delivery_id, receipt, row.received_at)
+        if moved:
             changed.add(str(row.alert_id))
-        if receipt.retire:
+        if moved and receipt.retire:
             _retire(connection, row.subscription_id, receipt.reason, now)
         connection.execute(update(receipts).where(receipts.c.id == row.id).values(applied_at=now))
     return changed
@@ -257,11 +287,3 @@ def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]
         )
         found += [row._asdict() for row in connection.execute(query)]
     return found
-
-
-def count_open(connection: Connection, alert_id: str) -> int:
-    """How many deliveries of an alert may still change."""
-    query = select(func.count()).where(
-        deliveries.c.alert_id == alert_id, deliveries.c.state.not_in([*TERMINAL, State.SENT, State.HELD])
-    )
-    return int(connection.execute(query).scalar_one())

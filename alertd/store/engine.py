@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from alertd.core.errors import Invalid, StoreUnavailable
 
 _BUSY_SECONDS: Final = 3  # how long a writer waits for another process before the caller is told to come again
+_TURN_SECONDS: Final = 5  # how long for this process's own writers
 _POOL_SIZE: Final = 10
 
 
@@ -25,7 +26,12 @@ class Store:
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_size": _POOL_SIZE, "max_overflow": _POOL_SIZE, "pool_timeout": _BUSY_SECONDS}
+        options: dict[str, Any] = {
+            "pool_size": _POOL_SIZE,
+            "max_overflow": _POOL_SIZE,
+            "pool_timeout": _BUSY_SECONDS,
+            "hide_parameters": True,
+        }
         if self.is_sqlite:
             assert parsed.database is not None
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +43,7 @@ class Store:
                 "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC",
             }
         self.engine: Engine = create_engine(parsed, **options)
-        self._writing = threading.Lock() if self.is_sqlite else nullcontext()
+        self._writing = _Turn() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -61,6 +67,20 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+class _Turn:
+    """One writer after another within this process; whoever waits too long is told to come again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=_TURN_SECONDS):
+            raise StoreUnavailable("too many wait to write")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 @contextmanager

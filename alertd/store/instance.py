@@ -41,9 +41,26 @@ def lock(connection: Connection) -> None:
     connection.execute(select(instance.c.id).with_for_update())
 
 
+def probe(connection: Connection, host: str, now: datetime) -> None:
+    """Write something, for whoever wants to know whether one can."""
+    ours = (keys.c.purpose == "probe") & (keys.c.id == host[:64])
+    if not connection.execute(update(keys).where(ours).values(created_at=now)).rowcount:
+        add_key(connection, "probe", host[:64], "", now)
+
+
 def change_epoch(connection: Connection, epoch: str) -> None:
     """Make every stream position known so far unknown: after a restored backup."""
     connection.execute(update(instance).values(epoch=epoch))
+
+
+def public_url(connection: Connection) -> str | None:
+    """Where people reach the web, as whoever serves it has said last."""
+    found: str | None = connection.execute(select(instance.c.public_url)).scalar_one()
+    return found
+
+
+def set_public_url(connection: Connection, url: str) -> None:
+    connection.execute(update(instance).values(public_url=url))
 
 
 def head(connection: Connection) -> Position:

@@ -175,6 +175,12 @@ def retire_subscription(connection: Connection, subscription_id: str, reason: st
     return connection.execute(query.values(retired_at=now, retired_reason=reason)).rowcount == 1
 
 
+def forget_retirement(connection: Connection, subscription_id: str, reason: str) -> None:
+    """Let `reason` be why that subscription is retired, whatever it was before."""
+    query = update(subscriptions).where(subscriptions.c.id == subscription_id)
+    connection.execute(query.values(retired_reason=reason))
+
+
 def retire_elsewhere(connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime) -> None:
     """A browser belongs to whoever subscribed it last: end other people's subscriptions to the same address."""
     query = update(subscriptions).where(
@@ -184,11 +190,3 @@ def retire_elsewhere(connection: Connection, channel: str, address_hash: str, pe
         subscriptions.c.retired_at.is_(None),
     )
     connection.execute(query.values(retired_at=now, retired_reason="somebody else signed in on this device"))
-
-
-def people_with_address(connection: Connection, channel: str, address_hash: str) -> list[str]:
-    """Who is reached at that address, retired subscriptions included."""
-    query = select(subscriptions.c.person_id).where(
-        subscriptions.c.channel == channel, subscriptions.c.address_hash == address_hash
-    )
-    return list(connection.execute(query.distinct()).scalars())

@@ -78,6 +78,9 @@ instance = Table(
     Column("epoch", _Id, nullable=False),  # a restored backup gets a new one, so that no client resumes in it
     Column("event_offset", BigInteger, nullable=False),  # the one locked row from which offsets come
     Column("people_version", BigInteger, nullable=False),  # rises with every change to people or groups
+    Column(
+        "public_url", String(500)
+    ),  # where people reach the web, as it was last started: workers write it into links
     _made_at(),
 )
 

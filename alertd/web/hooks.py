@@ -21,19 +21,19 @@ _TWILIO: Final = "sms"
 
 _SAID: Final = {
     "ja": {
-        "kept": "回答を受け付けました: {title}",
-        "kept_answer": "「{answer}」と受け付けました: {title}",
+        "kept": "{title}\n回答を受け付けました。",
+        "kept_answer": "{title}\n「{answer}」と受け付けました。",
         "nothing-open": "回答できる通知はありません。",
         "unclear": "読み取れませんでした。番号だけを返信してください。",
-        "which": "どの通知への回答かわかりません。次のように返信してください。",
+        "which": "どの通知への回答かわかりません。上のように返信してください。",
         "plain": "確認",
     },
     "en": {
-        "kept": "Your answer was received: {title}",
-        "kept_answer": "Received “{answer}”: {title}",
+        "kept": "{title}\nYour answer was received.",
+        "kept_answer": "{title}\nReceived: “{answer}”.",
         "nothing-open": "There is nothing to answer now.",
         "unclear": "Not understood. Reply with the number only.",
-        "which": "Several alerts are open. Reply like this:",
+        "which": "Several alerts are open. Reply as shown above.",
         "plain": "seen",
     },
 }
@@ -89,10 +89,9 @@ def _answer(understood: Understood) -> str:
         if choice is not None:
             return said["kept_answer"].format(answer=choice.label, title=candidate.title)
         return said["kept"].format(title=candidate.title)
-    lines = [said[understood.problem or "unclear"]]
-    if understood.problem in ("which", "unclear"):
-        lines += _examples(understood.candidates, said)
-    return "\n".join(lines)
+    problem = said[understood.problem or "unclear"]
+    # The titles first: where one is a drill's, its mark stands in front of the text.
+    return "\n".join([*_examples(understood.candidates, said), problem])
 
 
 def _examples(candidates: Sequence[Candidate], said: dict[str, str]) -> list[str]:

@@ -79,7 +79,7 @@ async def test_redis_killed_right_after_the_answer_loses_nobody(small_town: Town
     async def back() -> bool:
         return any(child.is_running() for child in town.processes[0].children("redis"))
 
-    await eventually(back, 5, "Redis is back")
+    await eventually(back, 15, "Redis is back")
 
 
 async def test_a_redis_that_never_comes_back_loses_nobody(
@@ -104,7 +104,7 @@ async def test_a_child_that_dies_is_back_and_the_rest_goes_on(small_town: Town) 
             now = serve.children(name)
             return len(now) == 1 and now[0].pid != before
 
-        await eventually(replaced, 5, f"{name} is back")
+        await eventually(replaced, 15, f"{name} is back")
     await small_town.ready()
 
 

@@ -24,7 +24,7 @@ DESKTOP = {"width": 1280, "height": 800}
 Visitor = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town() -> Iterator[Town]:
     directory = short_directory()
     directory.mkdir(mode=0o700)
@@ -38,7 +38,8 @@ def town() -> Iterator[Town]:
         shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright keeps an event loop running in this thread, where no async test can start another.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     binary = shutil.which("chromium")
     if binary is None:

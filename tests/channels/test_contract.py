@@ -66,7 +66,7 @@ SMS: list[tuple[str, Arrange, type[Outcome]]] = [
     ("201", lambda twilio: None, Accepted),
     *(
         (str(code), lambda twilio, code=code: twilio.fail(code), Gone)
-        for code in (21211, 21217, 21610, 21614, 21635, 30005, 30006)
+        for code in (21211, 21217, 21610, 21614, 21635, 30006)
     ),
     *(
         (str(code), lambda twilio, code=code: twilio.fail(code), Misconfigured)

@@ -299,7 +299,6 @@ def test_a_signature_is_for_one_url_and_one_form() -> None:
         ("something new", None, Receipt("SM1", None)),
         ("delivered", None, Receipt("SM1", True)),
         ("undelivered", "30003", Receipt("SM1", False, "undelivered 30003")),
-        ("undelivered", "30005", Receipt("SM1", False, "undelivered 30005", retire=True)),
         ("undelivered", "30006", Receipt("SM1", False, "undelivered 30006", retire=True)),
         ("failed", "21610", Receipt("SM1", False, "failed 21610", retire=True)),
         ("failed", None, Receipt("SM1", False, "failed")),

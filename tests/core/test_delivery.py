@@ -103,11 +103,11 @@ def test_after_the_last_try_it_gives_up_and_says_so(severity: Severity) -> None:
     assert last == Transition(State.FAILED, f"gave up after {tries} tries: busy")
 
 
-@pytest.mark.parametrize(
-    ("left", "state"), [(timedelta(seconds=60), State.EXPIRED), (timedelta(seconds=60.001), State.PENDING)]
-)
-def test_a_try_that_would_come_when_the_alert_is_over_is_not_made(left: timedelta, state: State) -> None:
-    assert after(Deferred("429", timedelta(seconds=60)), left=left).state is state
+@pytest.mark.parametrize(("left", "wait"), [(29, None), (30, None), (31, 1), (60, 30), (61, 60), (3600, 60)])
+def test_a_try_that_would_come_when_the_alert_is_over_is_made_before_its_end(left: int, wait: int | None) -> None:
+    after_it = after(Deferred("429", timedelta(seconds=60)), left=timedelta(seconds=left))
+    assert after_it.state is (State.EXPIRED if wait is None else State.PENDING)
+    assert after_it.due_at == (None if wait is None else NOW + timedelta(seconds=wait))
 
 
 class TestWaits:

@@ -164,7 +164,7 @@ class TestShort:
     def test_where_there_is_room_it_says_everything(self) -> None:
         assert sms(content(drill=True, ask=ASK), 6) == (
             "【訓練】みどり市: 避難所を開設しました\n第一小学校へ。 水をお持ちください。 二段落目\n"
-            f"返信 1=無事 2=けがをした 3=市外にいる\n{URL}"
+            f"{ASK.question}\n返信 1=無事 2=けがをした 3=市外にいる\n{URL}"
         )
         assert sms(content(body=""), 6, "en") == f"みどり市: 避難所を開設しました\nReply 1=seen\n{URL}"
 
@@ -176,8 +176,8 @@ class TestShort:
         ask = Ask("?", tuple(Choice(str(number), label) for number, label in enumerate(labels)))
         given = content(body="文" * 500, ask=ask)
         body_cut = sms(given, 3)
-        assert "文…\n返信 1=無事で自宅にいます 2=けがをして動けません 3=市外にいて帰れません\n" in body_cut
-        words_cut = sms(replace(given, title="題" * 37), 2)
+        assert "文…\n?\n返信 1=無事で自宅にいます 2=けがをして動けません 3=市外にいて帰れません\n" in body_cut
+        words_cut = sms(replace(given, title="題" * 35), 2)
         assert "返信 1=無事で自宅に 2=けがをして動 3=市外にいて帰\n" in words_cut
         bare = sms(replace(given, title="題" * 61), 2)
         assert bare == f"みどり市: {'題' * 61}\n返信 1-3\n{URL}"

@@ -126,11 +126,27 @@ class TestLinks:
         with pytest.raises(Unauthenticated):
             access.authenticate(rt, "session", session.secret)
 
-    def test_a_session_has_whatever_role_its_person_has_now(self, rt: Runtime) -> None:
+    def test_whoever_gets_another_role_signs_in_again_with_it(self, rt: Runtime) -> None:
         settle(rt, "taro")
         session = access.open_session_by_link(rt, access.create_link(rt, BOSS, "taro").secret)
         settle(rt, "taro", role="manager")
-        assert access.authenticate(rt, "session", session.secret).role is Role.MANAGER
+        with pytest.raises(Unauthenticated):
+            access.authenticate(rt, "session", session.secret)
+        again = access.open_session_by_link(rt, access.create_link(rt, BOSS, "taro").secret)
+        assert access.authenticate(rt, "session", again.secret).role is Role.MANAGER
+        access.set_role(rt, BOSS, "taro", Role.STAFF)
+        with pytest.raises(Unauthenticated):
+            access.authenticate(rt, "session", again.secret)
+
+    def test_a_new_password_ends_all_other_sessions(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        here, there = (
+            access.open_session_by_link(rt, access.create_link(rt, BOSS, "taro").secret).secret for _ in range(2)
+        )
+        access.set_password(rt, access.authenticate(rt, "session", here), "taro", "long enough 1")
+        assert access.authenticate(rt, "session", here).person_id == "taro"
+        with pytest.raises(Unauthenticated):
+            access.authenticate(rt, "session", there)
 
     def test_signing_out_ends_that_session_alone(self, rt: Runtime) -> None:
         settle(rt, "taro")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alertd.core.errors import Forbidden, Invalid
+from alertd.core.errors import Invalid
 from alertd.core.roles import Role
 from alertd.service import directory, posting
 from alertd.service.importing import Report, decode, import_people
@@ -122,9 +122,21 @@ def test_columns_may_stand_in_any_order_and_cells_in_quotes(rt: Runtime) -> None
 
 def test_nobody_takes_in_somebody_mightier_than_themselves(rt: Runtime) -> None:
     settle(rt, "chief", role="admin", name="長")
-    with pytest.raises(Forbidden):
-        import_people(rt, actor("manager", Role.MANAGER), HEADER + "chief,偽,,,,,\n", dry_run=False)
+    manager = actor("manager", Role.MANAGER)
+    report = import_people(rt, manager, HEADER + "chief,偽,,,,,\n", dry_run=False)
+    assert [(row, name) for row, name, _ in report.errors] == [(2, "id")]
     assert listed(rt)["chief"]["name"] == "長"
+    # Left as they are, they do not stand in the way of the others.
+    assert import_people(rt, manager, "id,name\nchief,長\nnew,新人\n", dry_run=False).made == ["new"]
+
+
+def test_a_column_that_is_not_there_says_nothing(rt: Runtime) -> None:
+    group(rt, "fire")
+    settle(rt, "taro", phone="090-1234-5678", email="taro@example.jp", groups=("fire",))
+    assert take_in(rt, "id,name\ntaro,太郎 改\n").changed == {"taro": ["name"]}
+    kept = listed(rt)["taro"]
+    assert (kept["phone"], kept["email"], kept["groups"]) == ("+819012345678", "taro@example.jp", ["fire"])
+    assert take_in(rt, "id,name,phone\ntaro,太郎 改,\n").changed == {"taro": ["phone"]}
 
 
 def test_ten_thousand_rows_are_taken_in_and_then_found_unchanged(rt: Runtime) -> None:

@@ -85,11 +85,16 @@ class TestRefusals:
     def test_a_town_without_people_cannot_be_alerted(self, rt: Runtime) -> None:
         assert faults(rt) == ["audience"]
 
-    def test_what_only_an_alert_needs_is_not_asked_of_a_board_post(self, rt: Runtime, bell: Bell) -> None:
+    def test_a_board_post_needs_no_word_about_drills_and_alerts_nobody(self, rt: Runtime, bell: Bell) -> None:
         settle(rt, "taro")
-        body = post(rt, urgent=False, drill=None, plan="other", expires_at=START).body
-        assert body["alert"] is None
+        assert post(rt, urgent=False, drill=None).body["alert"] is None
         assert bell.rung == []
+
+    def test_a_board_post_that_was_meant_to_alert_is_refused(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        with pytest.raises(Invalid) as refused:
+            post(rt, urgent=False, drill=True, plan="other", expires_at=START)
+        assert [field for field, _ in refused.value.details] == ["drill", "plan", "expires_at"]
 
 
 class TestAudience:

@@ -116,7 +116,7 @@ async def test_everybody_gets_their_own_message_once(rt: Runtime) -> None:
         (Refused("too large"), State.FAILED, "too large"),
         (Gone("no such box"), State.FAILED, "no such box"),
         (Misconfigured("no credit"), State.HELD, "no credit"),
-        (Deferred("later", timedelta(hours=24)), State.EXPIRED, "later"),
+        (Deferred("later", timedelta(hours=24)), State.PENDING, "later"),
         (ZeroDivisionError("ours"), State.PENDING, "internal error: ZeroDivisionError"),
         (Refused("x" * 10_000), State.FAILED, "x" * 500),
         (Refused("a\0b"), State.FAILED, "a b"),

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("event_offset", sa.BigInteger(), nullable=False),
         sa.Column("people_version", sa.BigInteger(), nullable=False),
+        sa.Column("public_url", sa.String(length=500), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instance")),
     )
