@@ -118,7 +118,7 @@ class Inbound:
 
     sender: str
     text: str
-    language_hint: str | None = None
+    message_id: str | None  # the provider's name for it: a repeated call carries the same
 
 
 @runtime_checkable

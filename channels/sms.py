@@ -285,7 +285,8 @@ class Sms:
     def parse_reply(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> Inbound:
         """The text that a person sent to our number. Raises SignatureError."""
         fields = self._signed(url, headers, form)
-        return Inbound(sender=fields.get("From", "").strip(), text=fields.get("Body", ""))
+        sender, text = fields.get("From", "").strip(), fields.get("Body", "")
+        return Inbound(sender, text, fields.get("MessageSid") or None)
 
     def render_answer(self, text: str | None) -> tuple[str, str]:
         """TwiML that sends `text` back, or nothing."""

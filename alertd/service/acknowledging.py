@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -17,6 +17,8 @@ from alertd.service.runtime import Actor, Runtime
 from alertd.store import acknowledgements, alerts, instance, people
 from alertd.store.acknowledgements import Answer
 from alertd.store.rows import Row
+
+_MESSAGE_ID_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,18 @@ class Understood:
     problem: str | None
     language: str
     candidates: Sequence[Candidate]
+
+
+def repeated_reply(rt: Runtime, channel: str, message_id: str) -> str | None:
+    """What was written back to a message that has come before: providers repeat calls, and replays must do nothing."""
+    with rt.store.read() as connection:
+        return acknowledgements.answered_reply(connection, channel, message_id[:_MESSAGE_ID_MAX])
+
+
+def remember_reply(rt: Runtime, channel: str, message_id: str, answer: str) -> None:
+    """Let that message do nothing more when it comes again."""
+    with rt.store.write() as connection:
+        acknowledgements.keep_reply(connection, channel, message_id[:_MESSAGE_ID_MAX], answer, rt.now())
 
 
 def understand_reply(rt: Runtime, channel: str, address_hash: str, text: str) -> Understood:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from alertd.store.rows import Row, in_slices, insert_new
-from alertd.store.schema import acknowledgements
+from alertd.store.schema import acknowledgements, replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,19 @@ def keep(connection: Connection, answer: Answer) -> bool:
         del values["last_answer"]
     connection.execute(query.values(**values))
     return False
+
+
+def answered_reply(connection: Connection, channel: str, message_id: str) -> str | None:
+    """What was written back to that message, if it came before."""
+    query = select(replies.c.answer).where(replies.c.channel == channel, replies.c.message_id == message_id)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def keep_reply(connection: Connection, channel: str, message_id: str, answer: str, now: datetime) -> None:
+    """Remember a message and what was written back."""
+    row = {"channel": channel, "message_id": message_id, "answer": answer, "received_at": now}
+    insert_new(connection, replies, [row], "message_id")
 
 
 def of(connection: Connection, recipient_id: int) -> Row | None:

@@ -329,6 +329,15 @@ receipts = Table(
     Index("ix_receipts_applied_at_provider_id", "applied_at", "provider_id"),
 )
 
+replies = Table(
+    "replies",
+    metadata,
+    Column("channel", _Word, primary_key=True),
+    Column("message_id", String(200), primary_key=True),
+    Column("answer", Text, nullable=False),  # what was written back: a repeated call gets it again and does nothing
+    Column("received_at", UtcDateTime, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

@@ -9,13 +9,13 @@ from starlette.routing import Route
 
 from alertd.core.acknowledgement import Candidate
 from alertd.core.errors import Forbidden, NotFound
-from alertd.service.acknowledging import Understood, understand_reply
+from alertd.service.acknowledging import Understood, remember_reply, repeated_reply, understand_reply
 from alertd.service.directory import address_hash
 from alertd.service.reaching import receive_receipts
 from alertd.web.bodies import read_form
 from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
-from channels.base import Channel, Receipts, Replies, SignatureError
+from channels.base import Channel, Inbound, Receipts, Replies, SignatureError
 
 _TWILIO: Final = "sms"
 
@@ -73,12 +73,25 @@ async def twilio_inbound(request: Request) -> Response:
         inbound = channel.parse_reply(_public(request), request.headers, form)
     except SignatureError as error:
         raise Forbidden("the signature is missing or not right") from error
+    media, body = channel.render_answer(await _answer_to(web, channel.kind, inbound))
+    return Response(body, media_type=media)
+
+
+async def _answer_to(web: Web, channel: str, inbound: Inbound) -> str:
+    """What to write back, after whatever the reply says is kept; a message that comes again changes nothing."""
+    message_id = inbound.message_id
+    if message_id is not None:
+        earlier = await in_thread(lambda: repeated_reply(web.rt, channel, message_id))
+        if earlier is not None:
+            return earlier
     sender = address_hash({"phone": inbound.sender})
-    understood = await in_thread(lambda: understand_reply(web.rt, channel.kind, sender, inbound.text))
+    understood = await in_thread(lambda: understand_reply(web.rt, channel, sender, inbound.text))
     if understood.wish is not None:
         await web.acknowledgements.submit(understood.wish)
-    media, body = channel.render_answer(_answer(understood))
-    return Response(body, media_type=media)
+    answer = _answer(understood)
+    if message_id is not None:
+        await in_thread(lambda: remember_reply(web.rt, channel, message_id, answer))
+    return answer
 
 
 def _answer(understood: Understood) -> str:

@@ -269,7 +269,7 @@ def test_twilio_s_samples() -> None:
         pytest.skip("the samples are not here")
     channel = unsent()
     form = parse_qsl((SAMPLES / "inbound_sms.txt").read_text(), keep_blank_values=True)
-    assert channel.parse_reply(URL, signed(form), form) == Inbound("+447700900513", "Ack")
+    assert channel.parse_reply(URL, signed(form), form) == Inbound("+447700900513", "Ack", dict(form).get("MessageSid"))
     form = parse_qsl((SAMPLES / "status_delivered.txt").read_text(), keep_blank_values=True)
     assert channel.parse_receipts(URL, signed(form), form) == [Receipt("SM" + "2" * 32, True)]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.web.server import Answer, Site, Town
 PUBLIC = "https://alert.example.jp"
 PHONE = "+819012345678"
 ASK = {"question": "無事ですか", "choices": [{"id": "safe", "label": "無事"}, {"id": "hurt", "label": "けが"}]}
+_SIDS = count(1_000)
 STATUS, INBOUND = "/hooks/twilio/status", "/hooks/twilio/inbound"
 
 
@@ -41,8 +43,8 @@ async def told(town: Town, path: str, *, signed_for: str | None = None, token: s
     return await town.raw("POST", path, data=form, headers={"X-Twilio-Signature": signed})
 
 
-async def texted(town: Town, text: str, sender: str = PHONE) -> str:
-    answer = await told(town, INBOUND, From=sender, To="+15005550006", Body=text, MessageSid="SM1")
+async def texted(town: Town, text: str, sender: str = PHONE, *, sid: str | None = None) -> str:
+    answer = await told(town, INBOUND, From=sender, To="+15005550006", Body=text, MessageSid=sid or f"SM{next(_SIDS)}")
     assert answer.status == 200, answer
     assert answer.headers["content-type"].startswith("text/xml")
     return answer.raw.decode()
@@ -151,7 +153,7 @@ class TestReplies:
     @pytest.mark.parametrize("text", ["1", "１", " 1 ", "OK", "確認"])
     async def test_a_plain_reply_acknowledges(self, phones: Town, text: str) -> None:
         alert = await phones.alert(title="津波", drill=True)
-        assert "回答を受け付けました: 【訓練】津波" in await texted(phones, text)
+        assert "<Message>【訓練】津波\n回答を受け付けました。" in await texted(phones, text)
         assert answers(phones, alert) == [(None, "sms-reply")]
 
     async def test_a_number_answers_the_question_and_a_later_one_changes_it(self, phones: Town, clock: Clock) -> None:
@@ -199,9 +201,20 @@ class TestReplies:
         phones.move_in("anna", phone="080-1111-2222", language="en")
         await phones.alert(title="<Fire> & {smoke}", audience={"people": ["anna"]})
         reply = await texted(phones, "1", "+818011112222")
-        assert "Your answer was received: &lt;Fire&gt; &amp; {smoke}" in reply
+        assert "&lt;Fire&gt; &amp; {smoke}\nYour answer was received." in reply
 
     @pytest.mark.parametrize("text", ["", "\0", "1" * 5_000, "👍", "１\u202e"])
     async def test_no_text_breaks_it(self, phones: Town, text: str) -> None:
         await phones.alert()
         assert "<Response>" in await texted(phones, text)
+
+
+async def test_a_reply_that_comes_again_is_answered_alike_and_does_nothing(phones: Town) -> None:
+    first = await phones.alert()
+    said = await texted(phones, "1", sid="SM7")
+    assert answers(phones, first) != []
+    second = await phones.alert()
+    assert await texted(phones, "1", sid="SM7") == said
+    assert answers(phones, second) == []
+    await texted(phones, "1", sid="SM8")
+    assert answers(phones, second) != []

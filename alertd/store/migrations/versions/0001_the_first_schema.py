@@ -90,6 +90,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_receipts_applied_at_provider_id", "receipts", ["applied_at", "provider_id"], unique=False)
     op.create_table(
+        "replies",
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("message_id", sa.String(length=200), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "message_id", name=op.f("pk_replies")),
+    )
+    op.create_table(
         "workers",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=20), nullable=False),
