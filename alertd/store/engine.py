@@ -44,6 +44,8 @@ class Store:
             }
         self.engine: Engine = create_engine(parsed, **options)
         self._writing = _Turn() if self.is_sqlite else nullcontext()
+        self._closed = False
+        event.listen(self.engine, "checkin", self._checked_in)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -66,7 +68,14 @@ class Store:
             yield connection
 
     def close(self) -> None:
+        """Closes every connection: the idle ones now, those that a thread still uses as soon as it is done."""
+        self._closed = True
         self.engine.dispose()
+
+    def _checked_in(self, connection: Any, _record: object) -> None:
+        # A pool that was disposed of leaves what comes back later to the garbage collector.
+        if self._closed and connection is not None:
+            connection.close()
 
 
 class _Turn:

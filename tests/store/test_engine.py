@@ -101,3 +101,14 @@ def test_a_store_that_another_process_keeps_busy_is_unavailable_and_not_hung(pre
     assert names(one) == {"taro"}
     one.close()
     other.close()
+
+
+def test_a_connection_that_is_in_use_when_the_store_closes_is_closed_when_it_comes_back(prepared_url: str) -> None:
+    store = Store(prepared_url)
+    with store.read() as connection:
+        driver = connection.connection.dbapi_connection
+        store.close()
+        connection.execute(text("SELECT 1"))
+    assert driver is not None
+    with pytest.raises(Exception, match=r"(?i)closed"):
+        driver.cursor().execute("SELECT 1")
