@@ -110,6 +110,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         zone=settings.time_zone,
         region=settings.region,
         budgets={kind: channel.budget for kind, channel in channels.items()},
+        lanes={kind: channel.lane for kind, channel in channels.items()},
         missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
     return Parts(settings, installation, channels, keys[0], rt, bell, redis)

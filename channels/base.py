@@ -87,6 +87,13 @@ class Channel(Protocol):
         """The normalised address, or AddressError."""
         ...
 
+    def lane(self, address: Address) -> str:
+        """What this address depends on beside the provider, "" when on nothing: a push service's host, a mail domain.
+
+        Lanes fail apart: one that hangs takes no places from the others.
+        """
+        ...
+
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One attempt. `key` is the delivery's, the same at every attempt."""
         ...
@@ -204,6 +211,9 @@ class Unconfigured:
 
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         return self._parse_address(raw)
+
+    def lane(self, address: Address) -> str:
+        return ""
 
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         return Misconfigured(f"{self.kind} is not set up: {self.missing}")

@@ -204,6 +204,10 @@ class Email:
         """The mailbox, or AddressError."""
         return parse_mail_address(raw)
 
+    def lane(self, address: Address) -> str:
+        """The mailbox's domain."""
+        return address["email"].rpartition("@")[2]
+
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One attempt. A repeated letter carries the same Message-ID."""
         if expires_at <= datetime.now(UTC):

@@ -197,7 +197,11 @@ class WebPush:
             raise AddressError("key_id", "is not a key of this installation: subscribe again")
         return {"endpoint": endpoint, "p256dh": _encode(point), "auth": _encode(auth), "key_id": key_id}
 
-    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
+    def lane(self, address: Address) -> str:
+        """The push service's host."""
+        return (URL(address["endpoint"], encoded=True).host or "").lower()
+
+    async def send: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One POST to the push service. A repeated one replaces the first on the phone (same Topic, same tag)."""
         now = self._clock()
         ttl = min(int((expires_at - now).total_seconds()), TTL_MAX)

@@ -4,7 +4,7 @@ The fixtures are for the `conftest.py` of whoever needs them.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,11 @@ BUDGETS: Final = {
     "webpush": Budget("notification", 2_000, 100),
     "sms": Budget("short", 3, 20, invites_reply=True),
     "email": Budget("letter", 0, 4),
+}
+LANES: Final[dict[str, Callable[[Mapping[str, str]], str]]] = {
+    "webpush": lambda address: address["endpoint"].split("/")[2],
+    "sms": lambda address: "",
+    "email": lambda address: address["email"].rpartition("@")[2],
 }
 BOSS: Final = Actor("boss", "防災 課長", "ja", Role.ADMIN, "shell", "system")
 ASK: Final = Ask("無事ですか", (Choice("safe", "無事"), Choice("hurt", "けが")))
@@ -137,6 +142,7 @@ def make_runtime(store: Store, clock: Clock, bell: Any, public_url: str = PUBLIC
         zone=ZoneInfo("Asia/Tokyo"),
         region="JP",
         budgets=BUDGETS,
+        lanes=LANES,
     )
     directory.ensure_system_person(rt, BOSS.person_id)
     return rt

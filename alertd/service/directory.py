@@ -197,6 +197,7 @@ def subscription_values(
         "channel": channel,
         "address": dict(address),
         "address_hash": address_hash(address),
+        "lane": rt.lanes[channel](address),
         "label": label,
         "created_at": now,
         "verified_at": now,

@@ -91,6 +91,7 @@ class _Target:
     language: str
     subscription_id: str
     channel: str
+    lane: str
     alone: bool  # its person has no other way
 
 
@@ -177,6 +178,7 @@ def issue(
         "plan": plan.as_json(),
         "people_version": people.version(connection),
         "recipients": len(recipients),
+        "asked_revision": 1,
         "closed_at": None,
     }
     alerts.add(connection, row)
@@ -193,9 +195,11 @@ def issue(
                 "subscription_id": target.subscription_id,
                 "recipient_id": numbers[target.person_id],
                 "channel": target.channel,
+                "lane": target.lane,
                 "state": State.PENDING,
                 "attempt": 0,
                 "tries": 0,
+                "holds": 0,
                 "rank": 0 if target.alone else 1,
                 "due_at": now,
                 "queued_at": now,
@@ -376,7 +380,7 @@ def _targets(connection: Connection, plan: Plan, recipients: Sequence[Row]) -> l
         if row["retired_at"] is None and row["verified_at"] is not None and row["channel"] in plan.steps[0].channels:
             usable.setdefault(row["person_id"], []).append(row)
     return [
-        _Target(person_id, languages[person_id], row["id"], row["channel"], alone=len(rows) == 1)
+        _Target(person_id, languages[person_id], row["id"], row["channel"], row["lane"], alone=len(rows) == 1)
         for person_id, rows in usable.items()
         for row in rows
     ]

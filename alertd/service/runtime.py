@@ -42,6 +42,7 @@ class Runtime:
     zone: tzinfo
     region: str
     budgets: Mapping[str, Budget]  # by channel, in the order in which channels are listed
+    lanes: Mapping[str, Callable[[Mapping[str, str]], str]]  # by channel: the lane that an address lies in
     missing: Mapping[str, str] = field(default_factory=dict)  # channels that are not set up, and what they lack
 
     def new_id(self) -> str:

@@ -38,11 +38,13 @@ def add(connection: Connection, values: Mapping[str, Any]) -> None:
     )
 
 
-def add_recipients(connection: Connection, alert_id: str, person_ids: Sequence[str]) -> dict[str, int]:
+def add_recipients(
+    connection: Connection, alert_id: str, person_ids: Sequence[str], part: str = "audience"
+) -> dict[str, int]:
     """Make everyone a recipient; the recipient number of each person."""
     numbers: dict[str, int] = {}
     for some in in_slices(person_ids):
-        rows = [{"alert_id": alert_id, "person_id": person_id} for person_id in some]
+        rows = [{"alert_id": alert_id, "person_id": person_id, "part": part} for person_id in some]
         made = connection.execute(insert(recipients).values(rows).returning(recipients.c.person_id, recipients.c.id))
         numbers.update({row.person_id: row.id for row in made})
     return numbers

@@ -211,7 +211,8 @@ def readdress(
         if connection.execute(taken).first() is not None:
             connection.execute(this.values(state=State.CANCELLED, reason="the address was taken away"))
         else:
-            connection.execute(this.values(subscription_id=to_subscription, state=State.PENDING, due_at=now))
+            lane = select(subscriptions.c.lane).where(subscriptions.c.id == to_subscription).scalar_subquery()
+            connection.execute(this.values(subscription_id=to_subscription, lane=lane, state=State.PENDING, due_at=now))
 
 
 def release(connection: Connection, channels: Collection[str], now: datetime) -> int:

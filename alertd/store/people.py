@@ -10,7 +10,7 @@ from alertd.core.audience import Audience, Parents, with_subgroups
 from alertd.store.rows import Row, in_slices, insert_new, put_row
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
 
-_DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True}
+_DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
 
 
 def bump_version(connection: Connection) -> int:

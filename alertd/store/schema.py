@@ -55,6 +55,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 _Serial: Final = BigInteger().with_variant(Integer(), "sqlite")
 _Id: Final = String(64)
 _Word: Final = String(20)
+_Lane: Final = String(253)  # what an address depends on beside the provider: a push service's host, a mail domain
 
 metadata = MetaData(
     naming_convention={
@@ -106,6 +107,9 @@ people = Table(
     Column("active", Boolean, nullable=False),
     Column("external_id", String(200), unique=True),
     Column("password_hash", Text),
+    Column("quiet_from", String(5)),  # local time, 22:00; both or neither
+    Column("quiet_to", String(5)),
+    Column("takes_self_test", Boolean, nullable=False),  # has opted in to the scheduled drill
     Column("version", BigInteger, nullable=False),
     _made_at(),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -156,6 +160,7 @@ subscriptions = Table(
     Column("channel", _Word, nullable=False),
     Column("address", JSON, nullable=False),
     Column("address_hash", String(64), nullable=False),
+    Column("lane", _Lane, nullable=False),
     Column("label", String(200)),  # what the person calls it: the browser's or phone's name
     _made_at(),
     Column("verified_at", UtcDateTime),
@@ -220,7 +225,8 @@ alerts = Table(
     Column("plan", JSON, nullable=False),
     Column("audience", JSON, nullable=False),
     Column("people_version", BigInteger, nullable=False),
-    Column("recipients", Integer, nullable=False),
+    Column("recipients", Integer, nullable=False),  # of the audience; supervisors who are told later do not count
+    Column("asked_revision", Integer, nullable=False),  # answers to earlier revisions no longer count
     Column("issued_by", _Id, ForeignKey("people.id"), nullable=False),
     Column("sent_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
@@ -241,12 +247,37 @@ alert_revisions = Table(
     _made_at(),
 )
 
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("updated_by", _Id, ForeignKey("people.id"), nullable=False),
+    _made_at(),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# The timetable of an alert: laid down whole when it is issued, so that any clock can carry out what is due, once.
+steps = Table(
+    "steps",
+    metadata,
+    Column("alert_id", _Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("repeat", Integer, primary_key=True, autoincrement=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("deliveries", Integer),  # how many it came to
+    Index("ix_steps_started_at_due_at", "started_at", "due_at"),
+)
+
 recipients = Table(
     "recipients",
     metadata,
     Column("id", _Serial, primary_key=True),  # the number that acknowledgement tokens carry
     Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
     Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("part", _Word, nullable=False),  # audience | supervisor: told of somebody else's silence
     UniqueConstraint("alert_id", "person_id"),
 )
 
@@ -283,19 +314,22 @@ deliveries = Table(
     Column("subscription_id", _Id, ForeignKey("subscriptions.id"), nullable=False, index=True),
     Column("recipient_id", _Serial, ForeignKey("recipients.id"), nullable=False, index=True),
     Column("channel", _Word, nullable=False),
+    Column("lane", _Lane, nullable=False),
     Column("state", _Word, nullable=False),
     Column("reason", String(500)),
     Column("attempt", Integer, nullable=False),
     Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
-    Column("rank", Integer, nullable=False),  # lower goes first: whoever has no other way
+    Column("holds", Integer, nullable=False),  # how often our own fault held it
+    Column("rank", Integer, nullable=False),  # lower goes first: see core.delivery.rank
     Column("due_at", UtcDateTime, nullable=False),
     Column("worker_id", _Id),  # who holds the lease while sending
-    Column("provider", _Word),
+    Column("provider", _Word),  # primary | secondary
     Column("provider_id", String(500)),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("accepted_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("displayed_at", UtcDateTime),
+    Column("fetched_at", UtcDateTime),  # somebody or something fetched its link: proves nothing
     Column("opened_at", UtcDateTime),
     UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
     Index("ix_deliveries_channel_state_rank_due_at", "channel", "state", "rank", "due_at"),
@@ -309,6 +343,7 @@ attempts = Table(
     Column("delivery_id", _Serial, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("worker_id", _Id, nullable=False),
+    Column("provider", _Word),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("outcome", _Word),
@@ -358,6 +393,50 @@ workers = Table(
     Column("beat", BigInteger, nullable=False),  # counts up while alive; observers watch it move, not its time
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+)
+
+# What each worker's circuits keep it from; only those that are not closed stand here.
+circuits = Table(
+    "circuits",
+    metadata,
+    Column("worker_id", _Id, primary_key=True),
+    Column("channel", _Word, primary_key=True),
+    Column("provider", _Word, primary_key=True),
+    Column("lane", _Lane, primary_key=True),
+    Column("state", _Word, nullable=False),  # open | half-open
+    Column("reason", String(500)),
+    Column("since", UtcDateTime, nullable=False),
+)
+
+# Counts of outcomes that only ever rise.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("channel", _Word, primary_key=True),
+    Column("provider", _Word, primary_key=True),
+    Column("outcome", _Word, primary_key=True),
+    Column("code", String(40), primary_key=True),  # the provider's number or word for it, or ""
+    Column("count", BigInteger, nullable=False),
+)
+
+# What was used up of what costs money, by day of the installation's time zone.
+usage = Table(
+    "usage",
+    metadata,
+    Column("channel", _Word, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("units", BigInteger, nullable=False),  # SMS parts
+    Column("warned", Integer, nullable=False),  # the last percentage of the ceiling that was warned of
+)
+
+self_tests = Table(
+    "self_tests",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("alert_id", _Id, ForeignKey("alerts.id")),  # null: there was nobody to send it to
+    Column("due_at", UtcDateTime, nullable=False),  # when it is to have arrived
+    Column("checked_at", UtcDateTime),
+    Column("failures", JSON),  # what did not arrive, by channel; empty when everything did
 )
 
 idempotency = Table(

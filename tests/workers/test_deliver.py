@@ -36,6 +36,9 @@ class Pigeon:
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         return raw
 
+    def lane(self, address: Address) -> str:
+        return address["email"].rpartition("@")[2]
+
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         self.sent.append((address["email"], message, key))
         self.flying += 1

@@ -29,6 +29,7 @@ from alertd.store.engine import Store
 from alertd.web.app import build_app
 from alertd.web.context import Web
 from alertd.web.limits import Limits
+from tests.installation import LANES
 
 URL = "http://testserver"
 ADMIN = access.system_actor("admin", Role.ADMIN)
@@ -78,6 +79,7 @@ class Site:
                 "sms": Budget("short", 5, 1),
                 "email": Budget("letter", 0, 1),
             },
+            lanes=LANES,
         )
         self.web = Web(
             rt=self.rt,

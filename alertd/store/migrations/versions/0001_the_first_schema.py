@@ -5,6 +5,7 @@ from alembic import op
 
 from alertd.store.schema import UtcDateTime
 
+
 revision = "0001"
 down_revision = None
 
@@ -28,6 +29,17 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_boards")),
+    )
+    op.create_table(
+        "circuits",
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("provider", sa.String(length=20), nullable=False),
+        sa.Column("lane", sa.String(length=253), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("worker_id", "channel", "provider", "lane", name=op.f("pk_circuits")),
     )
     op.create_table(
         "groups",
@@ -60,6 +72,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "purpose", name=op.f("pk_keys")),
     )
     op.create_table(
+        "outcomes",
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("provider", sa.String(length=20), nullable=False),
+        sa.Column("outcome", sa.String(length=20), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "provider", "outcome", "code", name=op.f("pk_outcomes")),
+    )
+    op.create_table(
         "people",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -70,6 +91,9 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("external_id", sa.String(length=200), nullable=True),
         sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("quiet_from", sa.String(length=5), nullable=True),
+        sa.Column("quiet_to", sa.String(length=5), nullable=True),
+        sa.Column("takes_self_test", sa.Boolean(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
@@ -96,6 +120,14 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("received_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("channel", "message_id", name=op.f("pk_replies")),
+    )
+    op.create_table(
+        "usage",
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("warned", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "day", name=op.f("pk_usage")),
     )
     op.create_table(
         "workers",
@@ -154,6 +186,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", "key", name=op.f("pk_idempotency")),
     )
     op.create_table(
+        "plans",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False),
+        sa.Column("updated_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["updated_by"], ["people.id"], name=op.f("fk_plans_updated_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plans")),
+    )
+    op.create_table(
         "posts",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("board_id", sa.String(length=64), nullable=False),
@@ -178,6 +221,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=20), nullable=False),
         sa.Column("address", sa.JSON(), nullable=False),
         sa.Column("address_hash", sa.String(length=64), nullable=False),
+        sa.Column("lane", sa.String(length=253), nullable=False),
         sa.Column("label", sa.String(length=200), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("verified_at", UtcDateTime(), nullable=True),
@@ -209,6 +253,7 @@ def upgrade() -> None:
         sa.Column("audience", sa.JSON(), nullable=False),
         sa.Column("people_version", sa.BigInteger(), nullable=False),
         sa.Column("recipients", sa.Integer(), nullable=False),
+        sa.Column("asked_revision", sa.Integer(), nullable=False),
         sa.Column("issued_by", sa.String(length=64), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
@@ -265,12 +310,35 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("alert_id", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("part", sa.String(length=20), nullable=False),
         sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_recipients_alert_id")),
         sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_recipients_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipients")),
         sa.UniqueConstraint("alert_id", "person_id", name=op.f("uq_recipients_alert_id_person_id")),
     )
     op.create_index(op.f("ix_recipients_person_id"), "recipients", ["person_id"], unique=False)
+    op.create_table(
+        "self_tests",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_self_tests_alert_id")),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_self_tests")),
+    )
+    op.create_table(
+        "steps",
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("step", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("repeat", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("deliveries", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_steps_alert_id")),
+        sa.PrimaryKeyConstraint("alert_id", "step", "repeat", name=op.f("pk_steps")),
+    )
+    op.create_index("ix_steps_started_at_due_at", "steps", ["started_at", "due_at"], unique=False)
     op.create_table(
         "acknowledgements",
         sa.Column(
@@ -312,10 +380,12 @@ def upgrade() -> None:
         sa.Column("subscription_id", sa.String(length=64), nullable=False),
         sa.Column("recipient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("lane", sa.String(length=253), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.String(length=500), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("holds", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
         sa.Column("worker_id", sa.String(length=64), nullable=True),
@@ -325,6 +395,7 @@ def upgrade() -> None:
         sa.Column("accepted_at", UtcDateTime(), nullable=True),
         sa.Column("delivered_at", UtcDateTime(), nullable=True),
         sa.Column("displayed_at", UtcDateTime(), nullable=True),
+        sa.Column("fetched_at", UtcDateTime(), nullable=True),
         sa.Column("opened_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_deliveries_alert_id")),
         sa.ForeignKeyConstraint(["recipient_id"], ["recipients.id"], name=op.f("fk_deliveries_recipient_id")),
@@ -346,6 +417,7 @@ def upgrade() -> None:
         ),
         sa.Column("attempt", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("provider", sa.String(length=20), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.Column("outcome", sa.String(length=20), nullable=True),
