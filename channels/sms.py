@@ -226,7 +226,7 @@ class Sms:
         """All numbers depend on the provider alone."""
         return ""
 
-    async def send: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
+    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One attempt. Twilio cannot tell a repeated message from a new one: after an attempt of this delivery
         whose end this process never saw, it is first asked for the message."""
         now = self._clock()

@@ -201,7 +201,7 @@ class WebPush:
         """The push service's host."""
         return (URL(address["endpoint"], encoded=True).host or "").lower()
 
-    async def send: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
+    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One POST to the push service. A repeated one replaces the first on the phone (same Topic, same tag)."""
         now = self._clock()
         ttl = min(int((expires_at - now).total_seconds()), TTL_MAX)

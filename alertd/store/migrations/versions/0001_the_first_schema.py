@@ -5,7 +5,6 @@ from alembic import op
 
 from alertd.store.schema import UtcDateTime
 
-
 revision = "0001"
 down_revision = None
 
