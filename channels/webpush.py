@@ -2,17 +2,14 @@
 
 import asyncio
 import hashlib
-import ipaddress
 import json
 import re
-import socket
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Self
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from py_vapid.jwt import sign
@@ -32,13 +29,8 @@ from channels.base import (
     one_line,
     parse_retry_after,
 )
+from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
 
-BIG_PUSH_SERVICES: Final = (
-    "fcm.googleapis.com",
-    "*.push.services.mozilla.com",
-    "*.push.apple.com",
-    "*.notify.windows.com",
-)
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 ENDPOINT_MAX: Final = 2_048
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
@@ -48,94 +40,8 @@ _REASON_SECONDS: Final = 1.0
 _TOKEN_LIFE: Final = timedelta(hours=12)  # RFC 8292 section 2 allows 24
 _TOKEN_RENEWAL: Final = timedelta(hours=6)
 _TOKENS_KEPT: Final = 1_000
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that has been given out
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
-_HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
 _SUBJECT: Final = re.compile(r"mailto:[^\s@,<>]+@[^\s@,<>]+|https://[^\s/@]+(?:/\S*)?")
-
-
-class BlockedAddress(Exception):
-    """A push endpoint whose name leads to an address that is not on the public Internet."""
-
-
-def is_public(address: str) -> bool:
-    """Whether `address` is a unicast address of the public Internet, whatever IPv6 form it is wrapped in."""
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour
-        if inner is None and parsed in _NAT64:
-            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        return is_public(str(inner)) if inner is not None else parsed.is_global and parsed in _IPV6_UNICAST
-    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
-
-
-class PushHosts:
-    """Which hosts an endpoint may have: the big push services and what `PUSH_HOSTS` adds."""
-
-    def __init__(self, patterns: frozenset[str], sockets: frozenset[tuple[str, int]]) -> None:
-        self._patterns = patterns
-        self._sockets = sockets
-
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        """From a comma separated list; ValueError names the first entry that is not `host`, `*.host` or `host:port`."""
-        patterns, sockets = set(BIG_PUSH_SERVICES), set()
-        for entry in filter(None, (part.strip().lower() for part in value.split(","))):
-            host, colon, port = entry.rpartition(":")
-            if not colon:
-                host, port = entry, ""
-            bare = host.removeprefix("[").removesuffix("]")
-            right = bool(_HOST.fullmatch(host)) if bare == host else _is_ip(bare)
-            if not right or (colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
-                raise ValueError(f"{entry!r} should be a host, *.host or host:port")
-            if colon and host.startswith("*"):
-                raise ValueError(f"{entry!r}: a port needs one exact host")
-            if colon:
-                sockets.add((bare, int(port)))
-            else:
-                patterns.add(bare)
-        return cls(frozenset(patterns), frozenset(sockets))
-
-    def trusts(self, host: str, port: int) -> bool:
-        """Whether an operator named exactly this host and port: plain http and any address are fine there."""
-        return (host.lower(), port) in self._sockets
-
-    def fault(self, url: URL) -> str | None:
-        """What is wrong with the place that `url` leads to, before its name is looked up; None when nothing is."""
-        host, port = (url.host or "").lower(), url.port or 0
-        if self.trusts(host, port):
-            return None
-        if url.scheme != "https" or port != 443:
-            return "must be https on port 443"
-        labels = host.split(".")
-        wildcards = {f"*.{'.'.join(labels[depth:])}" for depth in range(1, len(labels))}
-        if not self._patterns & {host, *wildcards}:
-            return f"{host!r} is not a push service that this installation knows"
-        if _is_ip(host) and not is_public(host):
-            return f"{host!r} is not a public address"
-        return None
-
-
-class _GuardedResolver(AbstractResolver):
-    """Looks names up and lets nobody through to an address inside; asked again at every connection."""
-
-    def __init__(self, hosts: PushHosts) -> None:
-        self._hosts = hosts
-        self._inner = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results = await self._inner.resolve(host, port, family)
-        if not self._hosts.trusts(host, port):
-            for result in results:
-                if not is_public(result["host"]):
-                    raise BlockedAddress(f"{host!r} leads to {result['host']}, which is not a public address")
-        return results
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 class WebPush:
@@ -147,6 +53,7 @@ class WebPush:
         Setting("VAPID_SUBJECT", "whom a push service may contact: mailto:… or https://…"),
         Setting("PUSH_HOSTS", "extra hosts of push endpoints: host, *.host (https) or host:port (exactly that port)"),
     )
+    has_second: ClassVar[bool] = False  # a browser subscribes at one push service and nowhere else
 
     def __init__(
         self,
@@ -159,6 +66,8 @@ class WebPush:
         self.budget = Budget(form="notification", size=2_000, concurrency=200)
         self._keys = context.vapid_keys
         self._hosts = hosts
+        self._public_url = context.public_url
+        self._subject = subject
         self._vapid = VapidTokens(subject)
         self._clock = clock
         self._timeout = timeout
@@ -168,7 +77,7 @@ class WebPush:
     def configure(cls, values: Mapping[str, str], context: Context) -> Self:
         """Always set up: it needs no account. Raises SettingFaults."""
         faults: list[tuple[str, str]] = []
-        subject = values.get("VAPID_SUBJECT") or f"mailto:alertd@{URL(context.public_url).host or 'localhost'}"
+        subject = values.get("VAPID_SUBJECT") or _own_subject(context.public_url)
         if not _SUBJECT.fullmatch(subject):
             faults.append(("VAPID_SUBJECT", "should be mailto:someone@example.org or https://example.org/contact"))
         hosts = PushHosts(frozenset(), frozenset())
@@ -230,6 +139,16 @@ class WebPush:
         }
         return await self._post(url, body, headers)
 
+    async def check(self) -> list[str]:
+        """Whether push services would take our word for who we are: see `channels.base.Checkable`. Asks nobody."""
+        faults = [] if self._keys else ["there is no VAPID key: nobody can subscribe, and nothing can be sent"]
+        fault = subject_fault(self._subject)
+        if fault:
+            derived = self._subject == _own_subject(self._public_url)
+            whence = f" (it comes from the public URL {self._public_url})" if derived else ""
+            faults.append(f"Apple refuses everything with the VAPID subject {self._subject}{whence}: it {fault}")
+        return faults
+
     async def aclose(self) -> None:
         """Give back kept connections."""
         if self._session is not None:
@@ -254,7 +173,7 @@ class WebPush:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                limit=self.budget.concurrency, resolver=_GuardedResolver(self._hosts), keepalive_timeout=30
+                limit=self.budget.concurrency, resolver=GuardedResolver(self._hosts), keepalive_timeout=30
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -295,6 +214,34 @@ class WebPush:
         if 300 <= status < 400:
             return Refused(f"{reason}: redirects are not followed")
         return Refused(reason)
+
+
+def subject_fault(subject: str) -> str | None:
+    """What Apple's push service would not accept in a VAPID subject; None when nothing.
+
+    It answers 403 to every message whose subject leads nowhere on the public Internet.
+    """
+    scheme, _, rest = subject.partition(":")
+    if re.search(r"[\s<>]", subject):
+        return "holds a space or an angle bracket"
+    if scheme == "mailto" and rest.count("@") == 1 and rest.partition("@")[0]:
+        host = rest.partition("@")[2].lower().removesuffix(".")
+    elif scheme == "https":
+        try:
+            host = (URL(subject).host or "").lower().removesuffix(".")
+        except ValueError:
+            host = ""
+    else:
+        return "is neither mailto:someone@example.jp nor an https URL"
+    if is_ip(host.removeprefix("[").removesuffix("]")):
+        return "leads to a number, not to a name"
+    if host == "localhost" or host.endswith(".localhost"):
+        return "leads to this machine alone"
+    return None if "." in host else "leads to no domain: there is no dot in it"
+
+
+def _own_subject(public_url: str) -> str:
+    return f"mailto:alertd@{URL(public_url).host or 'localhost'}"
 
 
 class VapidTokens:
@@ -361,6 +308,7 @@ def _dump(message: Message, body: str, buttons: tuple[Button, ...]) -> bytes:
             "alert": message.alert_id,
             "revision": message.revision,
             "token": message.token,
+            "beacon": message.beacon,
             "drill": message.drill,
             "severity": message.severity,
             "navigate": message.link,
@@ -445,11 +393,3 @@ def _decode(field: str, text: str, length: int) -> bytes:
 
 def _encode(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

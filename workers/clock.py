@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import heartbeat
+from alertd.service import escalating, heartbeat, self_test
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance
+from alertd.store import alerts, deliveries, instance, receipts
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,12 @@ class Clock:
         self._stopping = threading.Event()
         self._duties: tuple[Callable[[], None], ...] = (
             self._expire,
+            self._escalate,
             self._lapse,
             self._apply_receipts,
             self._ring,
+            self._keep_ballast,
+            self._self_test,
             self._beat,
         )
 
@@ -84,6 +87,11 @@ class Clock:
         for alert_id in closed:
             self._rt.bell.changed(alert_id)
 
+    def _escalate(self) -> None:
+        with self._rt.store.write() as connection:
+            deliveries.supersede_left(connection, self._rt.now())
+        escalating.start_due(self._rt)
+
     def _lapse(self) -> None:
         with self._rt.store.read() as connection:
             rows = instance.list_workers(connection)
@@ -100,7 +108,7 @@ class Clock:
 
     def _apply_receipts(self) -> None:
         with self._rt.store.write() as connection:
-            changed = deliveries.apply_receipts(connection, self._rt.now())
+            changed = receipts.apply(connection, self._rt.now())
         for alert_id in changed:
             self._rt.bell.changed(alert_id)
 
@@ -108,6 +116,15 @@ class Clock:
         with self._rt.store.read() as connection:
             due = deliveries.due_channels(connection, self._rt.now())
         self._rt.bell.work(due)
+
+    def _keep_ballast(self) -> None:
+        ballast = self._rt.store.ballast
+        if ballast is not None:
+            ballast.put_in_place()
+
+    def _self_test(self) -> None:
+        self_test.start_if_due(self._rt, self._rt.self_test)
+        self_test.check_due(self._rt)
 
     def _beat(self) -> None:
         heartbeat.beat(self._rt, self._worker_id, "clock")

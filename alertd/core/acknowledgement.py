@@ -26,6 +26,8 @@ class Way(Enum):
     SMS_REPLY = (7, "sms-reply")
     PROXY = (8, "proxy")
     LINK = (9, "link")
+    # No way to answer: what a phone that shows a message says so with. Its number is a delivery's, not a recipient's.
+    BEACON = (10, "beacon")
 
     def __init__(self, number: int, word: str) -> None:
         self.number = number
@@ -39,6 +41,11 @@ _BY_NUMBER: Final = {way.number: way for way in Way}
 def link_way(channel: str) -> Way:
     """The way an answer comes when it is given over the link that `channel` carried."""
     return _LINK_WAY.get(channel, Way.LINK)
+
+
+def link_channel(way: Way) -> str | None:
+    """The channel that carried the link of `way`; None when that is not known."""
+    return next((channel for channel, each in _LINK_WAY.items() if each is way), None)
 
 
 # 6 bytes of recipient number, 1 of way, 1 of key id, 16 of HMAC: 24 bytes are 32 base64url characters without a

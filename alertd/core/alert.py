@@ -27,6 +27,15 @@ CHOICES_MAX: Final = 9  # one digit answers by SMS
 
 DRILL_MARK: Final[dict[Language, str]] = {"ja": "【訓練】", "en": "[DRILL] "}
 
+RevisionKind = Literal["alert", "update", "cancel"]
+Part = Literal["audience", "supervisor"]
+REVISION_MARK: Final[dict[RevisionKind, dict[Language, str]]] = {
+    "alert": {"ja": "", "en": ""},
+    "update": {"ja": "【更新】", "en": "[UPDATE] "},
+    "cancel": {"ja": "【解除】", "en": "[CANCELLED] "},
+}
+SUPERVISOR_MARK: Final[dict[Language, str]] = {"ja": "【部下未回答】", "en": "[STAFF SILENT] "}
+
 AlertState = Literal["active", "cancelled", "expired"]
 
 
@@ -61,19 +70,29 @@ class Content:
     ask: Ask | None
     sent_at: datetime
     expires_at: datetime
+    revision_kind: RevisionKind = "alert"
+    part: Part = "audience"  # whom this copy is for: a supervisor is told of somebody else's silence
 
     def headline(self, language: Language) -> str:
         """The title as people see it: one line, and a drill always says first that it is one."""
-        return headline(self.title, drill=self.drill, language=language)
+        return headline(
+            self.title, drill=self.drill, language=language, revision_kind=self.revision_kind, part=self.part
+        )
 
 
-def headline(title: str, *, drill: bool, language: Language) -> str:
-    """`title` on one line, with the drill mark of `language` in front when it is a drill."""
+def headline(
+    title: str,
+    *,
+    drill: bool,
+    language: Language,
+    revision_kind: RevisionKind = "alert",
+    part: Part = "audience",
+) -> str:
+    """`title` on one line behind its marks in `language`: first that it is a drill, then what kind of message."""
     line = " ".join(title.split())
-    if not drill:
-        return line
-    mark = DRILL_MARK[language]
-    return line if line.startswith(mark) else mark + line
+    mark = DRILL_MARK[language] if drill else ""
+    told = SUPERVISOR_MARK[language] if part == "supervisor" else ""
+    return mark + REVISION_MARK[revision_kind][language] + told + line.removeprefix(mark)
 
 
 _DRILL_TITLE: Final = re.compile(r"[【\[(「『〔<《]\s*(訓練|drill)\s*[】\])」』〕>》]")
@@ -92,6 +111,18 @@ def is_blank(text: str) -> bool:
 
 def _is_invisible(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+# Explicit direction changes (Unicode annex 9): with them a text reads other than it is written.
+_BIDI_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def has_control(text: str) -> bool:
+    """Whether `text` holds characters that no message may carry (line breaks and tabs are fine)."""
+    return any(
+        char in _BIDI_OVERRIDES or (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t")
+        for char in text
+    )
 
 
 def default_expiry(sent_at: datetime) -> datetime:

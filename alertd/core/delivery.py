@@ -10,9 +10,11 @@
        |                      \\--- Misconfigured ---> held      (attempt not counted)
        +------------------------------ release -------/
      sent -- receipt(failed) --> failed*      pending/held -- validity over --> expired* (sent stays: it may be there)
-     pending/held -- cancelled, superseded --> cancelled*                         (* terminal)
+     sent/sending/pending after an attempt -- beacon(displayed) --> delivered*
+     pending/held/sending without an attempt -- cancelled, superseded --> cancelled*          (* terminal)
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +29,7 @@ class State(StrEnum):
     PENDING = "pending"  # nobody has tried, or the last try is to be repeated at due_at
     SENDING = "sending"  # a worker holds it under a lease; the provider may or may not have it
     SENT = "sent"  # the provider took it over; nothing is known about the phone
-    DELIVERED = "delivered"  # the provider says that the device has it
+    DELIVERED = "delivered"  # the provider says that the device has it, or the device itself does
     FAILED = "failed"  # it will not arrive
     HELD = "held"  # our own fault keeps it here until an operator mends it
     EXPIRED = "expired"  # the alert's life ended first
@@ -43,8 +45,8 @@ TERMINAL: Final = frozenset({State.DELIVERED, State.FAILED, State.EXPIRED, State
 HOPEFUL: Final = frozenset({State.PENDING, State.SENDING, State.SENT, State.DELIVERED})
 
 LEGAL: Final[dict[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.SENDING, State.EXPIRED, State.CANCELLED}),
-    State.SENDING: frozenset({State.SENT, State.PENDING, State.FAILED, State.HELD, State.EXPIRED}),
+    State.PENDING: frozenset({State.SENDING, State.DELIVERED, State.EXPIRED, State.CANCELLED}),
+    State.SENDING: frozenset(set(State) - {State.SENDING}),
     State.SENT: frozenset({State.DELIVERED, State.FAILED}),
     State.HELD: frozenset({State.PENDING, State.EXPIRED, State.CANCELLED}),
     State.DELIVERED: frozenset(),
@@ -63,10 +65,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now: 429, 5xx, time-out, connection refused. `retry_after` is the provider's own wish."""
+    """Not now: 429, 5xx, time-out, connection refused. `retry_after` is the provider's own wish.
+
+    `dark`: the provider may have taken the message over all the same, and can tell whether it did.
+    """
 
     reason: str
     retry_after: timedelta | None = None
+    dark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +122,14 @@ RETRY: Final[dict[Severity, RetryPolicy]] = {
 
 
 def wait_before(attempt: int, severity: Severity, jitter: float, retry_after: timedelta | None) -> timedelta:
-    """How long to wait after failed attempt number `attempt` (1 is the first).
+    """How long to wait after failed attempt number `attempt` (1 is the first): more than nothing.
 
-    `jitter` is a random number in [0, 1): the wait lies between half of the step and the whole step, so that
-    ten thousand deliveries which failed together do not come back together. `retry_after` is a floor.
+    `jitter` is a random number in [0, 1): the wait lies anywhere in the step, so that ten thousand deliveries which
+    failed together come back spread as widely as can be. `retry_after` is a floor.
     """
     policy = RETRY[severity]
     step = min(policy.first * (1 << min(attempt - 1, 20)), policy.longest)
-    wait = step * (0.5 + jitter / 2)
+    wait = max(step * (1 - jitter), timedelta.resolution)
     return max(wait, retry_after) if retry_after is not None else wait
 
 
@@ -140,9 +146,19 @@ class Transition:
 
 
 def after_attempt(
-    outcome: Outcome, *, attempt: int, severity: Severity, now: datetime, expires_at: datetime, jitter: float
+    outcome: Outcome,
+    *,
+    attempt: int,
+    severity: Severity,
+    now: datetime,
+    expires_at: datetime,
+    jitter: float,
+    elsewhere: bool = False,
 ) -> Transition:
-    """The one decision about what an attempt's outcome means for its delivery."""
+    """The one decision about what an attempt's outcome means for its delivery.
+
+    `elsewhere`: another provider stands ready that has not said that the fault is ours.
+    """
     match outcome:
         case Accepted(provider_id):
             return Transition(State.SENT, provider_id=provider_id)
@@ -150,6 +166,8 @@ def after_attempt(
             return Transition(State.FAILED, reason)
         case Gone(reason):
             return Transition(State.FAILED, reason, retire=True)
+        case Misconfigured(reason) if elsewhere:
+            return Transition(State.PENDING, reason, due_at=now, counted=False)
         case Misconfigured(reason):
             return Transition(State.HELD, reason, counted=False)
         case Deferred(reason, retry_after):
@@ -180,3 +198,43 @@ def after_receipt(state: State, receipt: Receipt) -> State:
     if receipt.delivered is None or state is not State.SENT:
         return state
     return State.DELIVERED if receipt.delivered else State.FAILED
+
+
+def after_display(state: State, attempts: int) -> State:
+    """The state once a phone shows the message: that proves arrival, whatever is known of the attempts so far."""
+    may_be_there = state in (State.SENT, State.SENDING) or (state is State.PENDING and attempts > 0)
+    return State.DELIVERED if may_be_there else state
+
+
+TEST_KINDS: Final = frozenset({"test", "self-test"})  # of alerts
+RANKS_OF_A_KIND: Final = 10
+RANK_ACKNOWLEDGED: Final = 2  # among the ranks of its kind
+
+
+def rank(*, kind: str, drill: bool, alone: bool, acknowledged: bool = False) -> int:
+    """Which deliveries of a channel go first: those with the lower rank, from 0.
+
+    Real alerts before drills before tests (`kind` is the alert's); among them those to people who have no other way,
+    then the others, then those to people who have acknowledged.
+    """
+    among = 2 if kind in TEST_KINDS else 1 if drill else 0
+    return among * RANKS_OF_A_KIND + (RANK_ACKNOWLEDGED if acknowledged else 0 if alone else 1)
+
+
+CODE_MAX: Final = 40
+_NUMBERS: Final = re.compile(r"(\d{3})\b(?: (\d{5})\b)?")
+_WORD: Final = re.compile(rf"(?:internal error: )?([A-Za-z]{{1,{CODE_MAX}}}(?:Error|Exception|Timeout))\b")
+
+
+def outcome_code(reason: str | None) -> str:
+    """The provider's number for an outcome, or the word for what went wrong on the way, to count outcomes by.
+
+    From the front of a reason: Twilio's own number before HTTP's or SMTP's, else the error's name, else "time-out";
+    "" for anything else, so that only a bounded number of codes comes up.
+    """
+    text = reason or ""
+    if numbers := _NUMBERS.match(text):
+        return numbers[2] or numbers[1]
+    if word := _WORD.match(text):
+        return word[1]
+    return "time-out" if text.startswith("no answer") else ""

@@ -32,6 +32,7 @@ class Budget:
     size: int  # notification: bytes of UTF-8 for title and body; short: SMS parts; letter: unused
     concurrency: int  # attempts at the same time in one worker
     invites_reply: bool = False  # short: say what to answer by SMS
+    rate: float | None = None  # units a second that the provider takes (short: SMS parts; else messages); None: any
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Message:
     sent_at: datetime
     link: str
     token: str
+    beacon: str = ""  # where a phone that shows this message says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Rendered:
     html: str
     buttons: tuple[Button, ...]
 
-    def personal(self, link: str, token: str) -> Message:
+    def personal(self, link: str, token: str, beacon: str = "") -> Message:
         return Message(
             alert_id=self.content.alert_id,
             revision=self.content.revision,
@@ -85,6 +87,7 @@ class Rendered:
             sent_at=self.content.sent_at,
             link=link,
             token=token,
+            beacon=beacon,
         )
 
 

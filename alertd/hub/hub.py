@@ -290,5 +290,10 @@ class Hub:
 
 def frame_of(event: Event, language: Language) -> str:
     """What the stream says of an event in one language: a drill's title says that it is one."""
-    title = headline(event.facts["title"], drill=event.facts["drill"], language=language)
+    title = headline(
+        event.facts["title"],
+        drill=event.facts["drill"],
+        language=language,
+        revision_kind=event.facts["revision_kind"],
+    )
     return stream.alert(event.offset, {**event.facts, "title": title})

@@ -8,13 +8,12 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from alertd.core.acknowledgement import Candidate, Way, read_reply, read_token, reply_code
-from alertd.core.alert import COMMENT_MAX, Language, headline
+from alertd.core.alert import COMMENT_MAX, Language, has_control, headline
 from alertd.core.errors import Forbidden, Invalid, NotFound
 from alertd.core.roles import Role
 from alertd.service import views
-from alertd.service.posting import has_control
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, instance, people
+from alertd.store import acknowledgements, alerts, deliveries, instance, people
 from alertd.store.acknowledgements import Answer
 from alertd.store.rows import Row
 
@@ -61,6 +60,8 @@ def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknow
                 results[index] = _keep(connection, wishes[index], recipient, loaded, now)
             except (NotFound, Invalid) as fault:
                 results[index] = fault
+        kept = [index for index, result in results.items() if isinstance(result, Acknowledged)]
+        deliveries.demote(connection, [recipient[0] for recipient, index in found if index in kept])
     for alert_id in {each.body["alert"] for each in results.values() if isinstance(each, Acknowledged)}:
         rt.bell.changed(alert_id)
     return [results[index] for index in range(len(wishes))]
@@ -93,7 +94,7 @@ def _keep(
         answered_at=_plausible(wish.answered_at, alert, now),
         received_at=now,
     )
-    first = acknowledgements.keep(connection, answer)
+    first = acknowledgements.keep(connection, answer, alert["asked_revision"])
     if wish.by is not None:
         details = {"person": person_id, "answer": wish.answer}
         instance.record(connection, at=now, actor=wish.by, action="acknowledge.proxy", object=alert_id, details=details)
@@ -186,7 +187,7 @@ class Letter:
 def open_letter(rt: Runtime, token: str) -> Letter:
     """The alert behind a link. Changes nothing. Raises NotFound for a token that we did not make."""
     read = read_token(token, rt.tokens)
-    if read is None:
+    if read is None or read[1] is Way.BEACON:
         raise NotFound("this link is not complete or not ours")
     number, way = read
     with rt.store.read() as connection:
@@ -232,7 +233,7 @@ def understand_reply(rt: Runtime, channel: str, address_hash: str, text: str) ->
         Candidate(
             recipient=row["recipient_id"],
             person=names[row["person_id"]]["name"],
-            title=headline(row["title"], drill=row["drill"], language=language),
+            title=headline(row["title"], drill=row["drill"], language=language, revision_kind=row["revision_kind"]),
             ask=views.ask_from_json(row["ask"]),
             code=reply_code(row["recipient_id"], rt.tokens),
         )

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection
@@ -14,27 +13,30 @@ from alertd.core.alert import (
     BODY_MAX,
     CHOICE_LABEL_MAX,
     DEFAULT_SEVERITY,
+    LANGUAGES,
     MAX_LIFE,
     QUESTION_MAX,
     SEVERITIES,
     TITLE_MAX,
     Ask,
     Content,
+    Part,
     Severity,
     ask_faults,
     claims_drill,
     default_expiry,
+    has_control,
     is_blank,
 )
 from alertd.core.audience import Audience, with_ancestors
-from alertd.core.delivery import State
 from alertd.core.errors import Conflict, Invalid, NotFound
-from alertd.core.escalation import DEFAULT_PLAN, Plan, default_plan, plan_faults
+from alertd.core.escalation import DEFAULT_PLAN, Plan, plan_faults, timetable
 from alertd.core.message import Rendered
 from alertd.core.roles import Role
-from alertd.service import views
+from alertd.service import escalating, planning, views
+from alertd.service.planning import Outlook
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people, posts
+from alertd.store import alerts, deliveries, instance, people, posts, steps
 from alertd.store.rows import Row
 
 KEY_MAX: Final = 200
@@ -75,53 +77,49 @@ class Reach:
 
     recipients: int
     ways: Mapping[str, int]
-    without: Sequence[Row]
-    segments_each: Mapping[str, int]
-    segments: int
-    missing: Mapping[
-        str, str
-    ]  # channels that would hold their messages because they are not set up, and what they lack
+    segments_each: Mapping[str, int]  # SMS parts of one copy, by language
+    segments: int  # of the first step
+    outlook: Outlook
+    missing: Mapping[str, str]  # channels that would hold their messages, not being set up, and what they lack
 
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """One subscription that an alert goes to."""
-
-    person_id: str
-    language: str
-    subscription_id: str
-    channel: str
-    lane: str
-    alone: bool  # its person has no other way
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "recipients": self.recipients,
+            "ways": dict(self.ways),
+            "segments": self.segments,
+            "missing": dict(self.missing),
+            "timetable": [forecast.as_json() for forecast in self.outlook.forecasts],
+            "warnings": self.outlook.warnings.as_json(),
+        }
 
 
 def check(rt: Runtime, draft: Draft) -> Reach:
     """What posting this urgent draft would do, without doing it. Raises Invalid with every fault at once."""
     now = rt.now()
     with rt.store.read() as connection:
-        recipients = _validate(connection, rt, draft, now)
-        targets = _targets(connection, _plan(rt, draft), recipients)
-    content = content_of(rt, {**_alert_values(rt, draft, "", now), "revision": 1})
-    each = {language: views.segments(rt, content, language) for language in {row["language"] for row in recipients}}
-    missing = {target.channel: rt.missing[target.channel] for target in targets if target.channel in rt.missing}
-    targets = [target for target in targets if target.channel not in missing]
-    reached = {target.person_id for target in targets}
+        recipients, plan = _validate(connection, rt, draft, now)
+        content = content_of(rt, {**_alert_values(rt, draft, "", now), "revision": 1, "revision_kind": "alert"})
+        each: dict[str, int] = {language: views.segments(rt, content, language) for language in LANGUAGES}
+        outlook = planning.foresee(connection, rt, plan, recipients, now, each)
+        wanted = {channel for step in plan.steps for channel in step.channels}
+        addressed = {target.channel for target in escalating.targets(connection, wanted, recipients)}
+    spoken = {row["language"] for row in recipients}
     return Reach(
         recipients=len(recipients),
         ways={
-            channel: len({target.person_id for target in targets if target.channel == channel})
+            channel: len({target.person_id for target in outlook.targets if target.channel == channel})
             for channel in rt.channels
         },
-        without=[row for row in recipients if row["id"] not in reached],
-        segments_each=each,
-        segments=sum(each[target.language] for target in targets if target.channel == "sms"),
-        missing=missing,
+        segments_each={language: parts for language, parts in each.items() if language in spoken},
+        segments=outlook.forecasts[0].segments,
+        outlook=outlook,
+        missing={channel: rt.missing[channel] for channel in addressed if channel in rt.missing},
     )
 
 
 def preview(rt: Runtime, draft: Draft, language: str, channel: str) -> Rendered:
     """What this draft's alert would say on `channel`, not yet personal."""
-    content = content_of(rt, {**_alert_values(rt, draft, "", rt.now()), "revision": 1})
+    content = content_of(rt, {**_alert_values(rt, draft, "", rt.now()), "revision": 1, "revision_kind": "alert"})
     return views.rendered(rt, content, language, channel)
 
 
@@ -129,7 +127,7 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
     """Put a draft on its board and, when it is urgent, issue its alert. Returns after the commit.
 
     `key` is the caller's Idempotency-Key: the same draft under it again answers the first result and does nothing;
-    another draft raises Conflict. Raises Invalid with every fault at once.
+    another draft raises Conflict. Raises Invalid with every fault at once, and DiskFull.
     """
     now = rt.now()
     channels: set[str] = set()
@@ -138,7 +136,8 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
             earlier = _claim_key(connection, actor, key, draft, now)
             if earlier is not None:
                 return Posted(earlier, repeated=True)
-        recipients = _validate(connection, rt, draft, now)
+        rt.require_room()
+        recipients, plan = _validate(connection, rt, draft, now)
         if people.get(connection, actor.person_id) is None:
             raise Invalid([("person", f"there is no person {actor.person_id!r} who could post")])
         post_id, alert_id = rt.new_id(), rt.new_id()
@@ -152,7 +151,7 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
         body: dict[str, Any] = {"post": views.post(row), "alert": None}
         if draft.urgent:
             values = {**_alert_values(rt, draft, actor.person_id, now), "id": alert_id, "post_id": post_id}
-            alert, channels = issue(connection, rt, values, _plan(rt, draft), recipients)
+            alert, channels = issue(connection, rt, values, plan, recipients)
             body = {"post": {**views.post(row), "alert": alert_id, "drill": draft.drill}, "alert": views.alert(alert)}
         if key is not None:
             posts.keep_response(connection, actor.person_id, key, body)
@@ -173,6 +172,7 @@ def issue(
         **values,
         "state": "active",
         "revision": 1,
+        "revision_kind": "alert",
         "urgency": "immediate",
         "certainty": "observed",
         "plan": plan.as_json(),
@@ -183,43 +183,25 @@ def issue(
     }
     alerts.add(connection, row)
     numbers = alerts.add_recipients(connection, row["id"], [recipient["id"] for recipient in recipients])
-    targets = _targets(connection, plan, recipients)
-    deliveries.add(
-        connection,
-        [
-            {
-                "alert_id": row["id"],
-                "revision": 1,
-                "step": 0,
-                "repeat": 0,
-                "subscription_id": target.subscription_id,
-                "recipient_id": numbers[target.person_id],
-                "channel": target.channel,
-                "lane": target.lane,
-                "state": State.PENDING,
-                "attempt": 0,
-                "tries": 0,
-                "holds": 0,
-                "rank": 0 if target.alone else 1,
-                "due_at": now,
-                "queued_at": now,
-            }
-            for target in targets
-        ],
-    )
+    runs = timetable(plan)
+    steps.add(connection, row["id"], runs, now)
+    found = escalating.targets(connection, plan.steps[0].channels, recipients)
+    steps.start(connection, row["id"], 0, 0, now)
+    channels = escalating.lay_down(connection, rt, row, found, numbers)
+    steps.finish(connection, row["id"], 0, 0, len(found))
     instance.record(
         connection,
         at=now,
         actor=row["issued_by"],
         action="alert.issue",
         object=row["id"],
-        details={"drill": row["drill"], "recipients": len(recipients), "deliveries": len(targets)},
+        details={"drill": row["drill"], "recipients": len(recipients), "deliveries": len(found)},
     )
-    return row, {target.channel for target in targets}
+    return row, channels
 
 
-def content_of(rt: Runtime, row: Mapping[str, Any]) -> Content:
-    """An alert's row as the facts that messages are rendered from."""
+def content_of(rt: Runtime, row: Mapping[str, Any], part: Part = "audience") -> Content:
+    """An alert's row as the facts that messages are rendered from. Who is told that it is over is asked nothing."""
     return Content(
         alert_id=row["id"],
         revision=row["revision"],
@@ -228,9 +210,11 @@ def content_of(rt: Runtime, row: Mapping[str, Any]) -> Content:
         body=row["body"],
         severity=row["severity"],
         drill=row["drill"],
-        ask=views.ask_from_json(row["ask"]),
+        ask=views.ask_from_json(row["ask"]) if row["revision_kind"] != "cancel" else None,
         sent_at=row["sent_at"],
         expires_at=row["expires_at"],
+        revision_kind=row["revision_kind"],
+        part=part,
     )
 
 
@@ -268,19 +252,20 @@ def _claim_key(connection: Connection, actor: Actor, key: str, draft: Draft, now
     return cast("Mapping[str, Any]", earlier["response"])
 
 
-def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) -> list[Row]:
-    """The draft's recipients. Raises Invalid with everything that is wrong with it."""
+def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) -> tuple[list[Row], Plan]:
+    """The draft's recipients and its plan. Raises Invalid with everything that is wrong with it."""
     faults = _text_faults(draft)
     if not posts.has_board(connection, draft.board):
         faults.append(("board", f"there is no board {draft.board!r}"))
     if draft.severity not in SEVERITIES:
         faults.append(("severity", f"must be one of {', '.join(SEVERITIES)}"))
-    faults += _urgent_faults(rt, draft, now) if draft.urgent else _calm_faults(draft)
+    plan = planning.resolve(connection, rt, draft.plan)
+    faults += _urgent_faults(rt, draft, plan, now) if draft.urgent else _calm_faults(draft)
     recipients, audience_faults = _audience(connection, draft)
     faults += audience_faults
-    if faults:
+    if faults or plan is None:
         raise Invalid(faults)
-    return recipients
+    return recipients, plan
 
 
 def _text_faults(draft: Draft) -> list[tuple[str, str]]:
@@ -303,19 +288,7 @@ def _text_faults(draft: Draft) -> list[tuple[str, str]]:
     return faults + [(field, "must not hold control characters") for field, text in texts if has_control(text)]
 
 
-# Explicit direction changes (Unicode annex 9): with them a text reads other than it is written.
-_BIDI_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def has_control(text: str) -> bool:
-    """Whether `text` holds characters that no message may carry (line breaks and tabs are fine)."""
-    return any(
-        char in _BIDI_OVERRIDES or (unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\r\t")
-        for char in text
-    )
-
-
-def _urgent_faults(rt: Runtime, draft: Draft, now: datetime) -> list[tuple[str, str]]:
+def _urgent_faults(rt: Runtime, draft: Draft, plan: Plan | None, now: datetime) -> list[tuple[str, str]]:
     faults = []
     if draft.drill is False and claims_drill(draft.title):
         faults.append(("title", "says that it is a drill, but drill is false: a real alert must not say so"))
@@ -327,10 +300,11 @@ def _urgent_faults(rt: Runtime, draft: Draft, now: datetime) -> list[tuple[str, 
         faults.append(("expires_at", f"must be within {MAX_LIFE.days} days"))
     if draft.ask is not None:
         faults += ask_faults(draft.ask.question, draft.ask.choices)
-    if isinstance(draft.plan, Plan):
-        faults += plan_faults(draft.plan, rt.channels)
-    elif draft.plan != DEFAULT_PLAN:
-        faults.append(("plan", f"there is no plan {draft.plan!r}; there is {DEFAULT_PLAN!r}"))
+    if plan is None:
+        faults.append(("plan", f"there is no plan {draft.plan!r}"))
+    else:
+        life = (draft.expires_at or default_expiry(now)) - now
+        faults += plan_faults(plan, rt.channels, life if life > timedelta() else None)
     return faults
 
 
@@ -367,23 +341,6 @@ def _audience(connection: Connection, draft: Draft) -> tuple[list[Row], list[tup
     if not recipients:
         faults.append(("audience", "holds no active person"))
     return recipients, faults
-
-
-def _plan(rt: Runtime, draft: Draft) -> Plan:
-    return draft.plan if isinstance(draft.plan, Plan) else default_plan(rt.channels)
-
-
-def _targets(connection: Connection, plan: Plan, recipients: Sequence[Row]) -> list[_Target]:
-    languages = {recipient["id"]: recipient["language"] for recipient in recipients}
-    usable: dict[str, list[Row]] = {}
-    for row in people.subscriptions_of(connection, list(languages)):
-        if row["retired_at"] is None and row["verified_at"] is not None and row["channel"] in plan.steps[0].channels:
-            usable.setdefault(row["person_id"], []).append(row)
-    return [
-        _Target(person_id, languages[person_id], row["id"], row["channel"], row["lane"], alone=len(rows) == 1)
-        for person_id, rows in usable.items()
-        for row in rows
-    ]
 
 
 def _post_values(draft: Draft, post_id: str, actor: Actor, now: datetime) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 """How a person can be reached: their subscriptions, a test of all of them, and what providers report later."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
+from sqlalchemy import Connection
+
+from alertd.core.acknowledgement import Way, link_channel, read_token
 from alertd.core.alert import Language
 from alertd.core.audience import Audience
 from alertd.core.delivery import Receipt
 from alertd.core.errors import Invalid, NotFound
 from alertd.core.escalation import default_plan
 from alertd.service import posting, views
+from alertd.service.acknowledging import Letter
 from alertd.service.directory import address_hash, subscription_values
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people
+from alertd.store import alerts, deliveries, evidence, instance, people, receipts
 
 LABEL_MAX: Final = 200
 TEST_LIFE: Final = timedelta(hours=1)
@@ -71,7 +75,11 @@ def list_ways(rt: Runtime, actor: Actor) -> list[dict[str, Any]]:
 
 
 def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
-    """A real test message to `actor` over every way there is; marked as a drill. Raises Invalid when there is none."""
+    """A real test message to `actor` over every way there is; marked as a drill.
+
+    Raises Invalid when there is none, and DiskFull.
+    """
+    rt.require_room()
     now = rt.now()
     title, body = _TEST_TEXT[cast("Language", actor.language)]
     values: dict[str, Any] = {
@@ -109,12 +117,43 @@ def read_test(rt: Runtime, actor: Actor, alert_id: str) -> list[dict[str, Any]]:
     return [{"channel": row["channel"], "state": row["state"], "reason": row["reason"]} for row in rows]
 
 
-def receive_receipts(rt: Runtime, channel: str, receipts: Sequence[Receipt]) -> None:
+def record_display(rt: Runtime, token: str) -> None:
+    """A phone says that it shows the message whose beacon this is. Once more does nothing. Raises NotFound."""
+    read = read_token(token, rt.tokens)
+    if read is None or read[1] is not Way.BEACON:
+        raise NotFound("this is no beacon of ours")
+    with rt.store.write() as connection:
+        alert_id = evidence.displayed(connection, read[0], rt.now())
+    if alert_id is not None:
+        rt.bell.changed(alert_id)
+
+
+def record_fetch(rt: Runtime, letter: Letter) -> None:
+    """Something fetched a personal link: a person, a preview or a scanner. It proves nothing of anybody."""
+    _record(rt, letter, evidence.fetched)
+
+
+def record_open(rt: Runtime, letter: Letter) -> None:
+    """A person looks at the page behind their link."""
+    _record(rt, letter, evidence.opened)
+
+
+def _record(rt: Runtime, letter: Letter, keep: Callable[[Connection, int, str, datetime], bool]) -> None:
+    channel = link_channel(letter.way)
+    if channel is None:
+        return
+    with rt.store.write() as connection:
+        is_news = keep(connection, letter.recipient, channel, rt.now())
+    if is_news:
+        rt.bell.changed(letter.alert["id"])
+
+
+def receive_receipts(rt: Runtime, channel: str, news: Sequence[Receipt]) -> None:
     """Keep what a provider reports, and let it move what it speaks of. Unknown ones wait: they may be early."""
     now = rt.now()
     with rt.store.write() as connection:
-        for receipt in receipts:
-            deliveries.keep_receipt(connection, channel, receipt, now)
-        changed = deliveries.apply_receipts(connection, now)
+        for receipt in news:
+            receipts.keep(connection, channel, receipt, now)
+        changed = receipts.apply(connection, now)
     for alert_id in changed:
         rt.bell.changed(alert_id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from alertd.core.acknowledgement import TOKEN_LENGTH, link_way, make_token
+from alertd.core.acknowledgement import TOKEN_LENGTH, Way, link_way, make_token
 from alertd.core.alert import Ask, Choice, Content, Language
 from alertd.core.message import Message, Rendered, render, short_segments
 from alertd.service.runtime import Runtime
@@ -38,6 +38,7 @@ def alert(row: Mapping[str, Any]) -> dict[str, Any]:
         "kind": row["kind"],
         "state": row["state"],
         "revision": row["revision"],
+        "revision_kind": row["revision_kind"],
         "title": row["title"],
         "body": row["body"],
         "severity": row["severity"],
@@ -61,6 +62,7 @@ def facts(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"],
         "kind": row["kind"],
         "revision": row["revision"],
+        "revision_kind": row["revision_kind"],
         "title": row["title"],
         "body": row["body"],
         "severity": row["severity"],
@@ -94,10 +96,11 @@ def rendered(rt: Runtime, content: Content, language: str, channel: str) -> Rend
     return render(content, cast("Language", language), rt.budgets[channel], link_length=link_length(rt), zone=rt.zone)
 
 
-def personal(rt: Runtime, text: Rendered, recipient_id: int, channel: str) -> Message:
-    """The copy for one recipient: the same at every attempt."""
+def personal(rt: Runtime, text: Rendered, recipient_id: int, channel: str, delivery_id: int) -> Message:
+    """The copy of one delivery to one recipient: the same at every attempt."""
     token = make_token(recipient_id, link_way(channel), rt.tokens)
-    return text.personal(f"{rt.public_url}/a/{token}", token)
+    beacon = make_token(delivery_id, Way.BEACON, rt.tokens)
+    return text.personal(f"{rt.public_url}/a/{token}", token, f"{rt.public_url}/b/{beacon}")
 
 
 def segments(rt: Runtime, content: Content, language: str) -> int:

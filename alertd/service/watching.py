@@ -1,19 +1,22 @@
 """What the emergency manager watches: counts, people, and what is known of each delivery."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final, Literal
+
+from sqlalchemy import Connection
 
 from alertd.core.audience import with_ancestors
 from alertd.core.delivery import HOPEFUL, State
 from alertd.core.errors import NotFound
+from alertd.core.escalation import Plan
 from alertd.core.roles import Role
 from alertd.service import views
 from alertd.service.acknowledging import acknowledgement_view
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, people
+from alertd.store import acknowledgements, alerts, deliveries, people, steps
 from alertd.store.rows import Row
 
-Filter = Literal["outstanding", "acknowledged", "unreachable"]
+Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated"]
 
 STATES: Final = tuple(State)
 
@@ -35,6 +38,45 @@ def read_alert(rt: Runtime, actor: Actor, alert_id: str) -> dict[str, Any]:
     return views.alert(row)
 
 
+def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
+    """What an alert has said and what is still to come: its `revisions`, oldest first, and its `timetable`, each run
+    with when it is due, when it was started, and how many deliveries it came to. Raises NotFound.
+    """
+    with rt.store.read() as connection:
+        alert = alerts.get(connection, alert_id)
+        if alert is None:
+            raise NotFound(f"there is no alert {alert_id!r}")
+        said = alerts.revisions(connection, alert_id)
+        runs = steps.of_alert(connection, alert_id)
+    plan = Plan.from_json(alert["plan"])
+    return {
+        "revisions": [
+            {
+                "revision": row["revision"],
+                "kind": row["kind"],
+                "title": row["title"],
+                "body": row["body"],
+                "asks_again": row["asks_again"],
+                "created_by": row["created_by"],
+                "created_at": views.moment(row["created_at"]),
+            }
+            for row in said
+        ],
+        "timetable": [
+            {
+                "step": run["step"],
+                "repeat": run["repeat"],
+                "channels": list(plan.steps[run["step"]].channels),
+                "to": plan.steps[run["step"]].to,
+                "due_at": views.moment(run["due_at"]),
+                "started_at": views.moment(run["started_at"]),
+                "deliveries": run["deliveries"],
+            }
+            for run in runs
+        ],
+    }
+
+
 def read_inbox(rt: Runtime, actor: Actor, limit: int = 20) -> list[dict[str, Any]]:
     """The alerts that `actor` got, newest first, each with their own `acknowledgement` or None."""
     with rt.store.read() as connection:
@@ -50,16 +92,18 @@ def read_inbox(rt: Runtime, actor: Actor, limit: int = 20) -> list[dict[str, Any
 def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     """The counts of an alert. Raises NotFound.
 
-    `outstanding` is recipients − acknowledged; `unreachable` are those of them to whom no way works or still may.
+    `outstanding` is recipients − acknowledged; `unreachable` are those of them to whom no way works or still may;
+    `outdated` are the people, answered or not, who hold an earlier version and may not have this one.
     The states under each channel are a partition of its deliveries; `evidence` counts each rung by itself.
     """
     with rt.store.read() as connection:
         row = alerts.get(connection, alert_id)
         if row is None:
             raise NotFound(f"there is no alert {alert_id!r}")
-        recipients = alerts.recipient_ids(connection, alert_id)
-        answered = alerts.acknowledged_people(connection, alert_id)
-        reachable = alerts.reachable_people(connection, alert_id, HOPEFUL)
+        recipients = alerts.audience_numbers(connection, alert_id).keys()
+        answered = alerts.acknowledged_people(connection, row)
+        reachable = _reachable(connection, row)
+        outdated = alerts.outdated_people(connection, row)
         counts = alerts.channel_counts(connection, alert_id)
         last = alerts.last_acknowledged_at(connection, alert_id)
         groups, parents, members = (
@@ -79,13 +123,28 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         "acknowledged": len(answered),
         "outstanding": len(recipients) - len(answered),
         "unreachable": len(recipients - reachable - answered.keys()),
+        "outdated": len(outdated),
         "answers": _answers(row, answered),
         "channels": channels,
         "evidence": evidence,
+        "revision": row["revision"],
         "groups": _groups(groups, parents, members, recipients, answered),
         "opened_at": views.moment(row["sent_at"]),
         "last_ack_at": views.moment(last),
     }
+
+
+def _reachable(connection: Connection, alert: Row) -> set[str]:
+    """The recipients to whom some way works, still may, or is still to be tried by a later step."""
+    hopeful = alerts.reachable_people(connection, alert["id"], HOPEFUL)
+    plan = Plan.from_json(alert["plan"])
+    later = {
+        channel
+        for run in steps.of_alert(connection, alert["id"])
+        if alert["state"] == "active" and run["started_at"] is None and plan.steps[run["step"]].to == "outstanding"
+        for channel in plan.steps[run["step"]].channels
+    }
+    return hopeful | (alerts.people_with_way(connection, alert["id"], later) if later else set())
 
 
 def _answers(alert: Row, answered: Mapping[str, str | None]) -> dict[str, int]:
@@ -98,7 +157,7 @@ def _groups(
     groups: list[Row],
     parents: Mapping[str, str | None],
     members: Mapping[str, set[str]],
-    recipients: frozenset[str],
+    recipients: Set[str],
     answered: Mapping[str, str | None],
 ) -> list[dict[str, Any]]:
     """Each group that has recipients, its sub-groups' people included and each person once."""
@@ -124,15 +183,18 @@ def list_recipients(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor."""
     with rt.store.read() as connection:
-        if alerts.get(connection, alert_id) is None:
+        alert = alerts.get(connection, alert_id)
+        if alert is None:
             raise NotFound(f"there is no alert {alert_id!r}")
-        wanted = alerts.recipient_ids(connection, alert_id)
-        answered = alerts.acknowledged_people(connection, alert_id)
-        unreachable = wanted - alerts.reachable_people(connection, alert_id, HOPEFUL) - answered.keys()
+        wanted = alerts.audience_numbers(connection, alert_id).keys()
+        answered = alerts.acknowledged_people(connection, alert)
+        unreachable = wanted - _reachable(connection, alert) - answered.keys()
+        outdated = alerts.outdated_people(connection, alert)
         chosen = {
             "outstanding": wanted - answered.keys(),
             "acknowledged": wanted & answered.keys(),
             "unreachable": unreachable,
+            "outdated": outdated,
             None: wanted,
         }[state]
         ids = sorted(person_id for person_id in chosen if after is None or person_id > after)
@@ -158,6 +220,7 @@ def list_recipients(
             },
             "state": "acknowledged" if person_id in answered else "outstanding",
             "unreachable": person_id in unreachable,
+            "outdated": person_id in outdated,
             "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in unreachable else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],
@@ -168,20 +231,31 @@ def list_recipients(
 
 
 def _delivery(row: Row) -> dict[str, Any]:
-    """A delivery with its evidence: each rung with its time, None where there is no proof of it."""
+    """A delivery with its evidence: each rung with its time and source, None where there is no proof of it.
+
+    `fetched_at` is no rung: something fetched the link, which may have been a scanner.
+    """
+    rungs = {f"{rung}_at": views.moment(row[f"{rung}_at"]) for rung in ("queued", *_SOURCES)}
+    sources = {
+        rung: (row["provider"] or source) if rung == "accepted" else source
+        for rung, source in _SOURCES.items()
+        if row[f"{rung}_at"] is not None
+    }
     return {
         "channel": row["channel"],
+        "revision": row["revision"],
+        "step": row["step"],
+        "repeat": row["repeat"],
         "state": row["state"],
         "reason": row["reason"],
         "attempts": row["attempt"],
-        "evidence": {
-            "queued_at": views.moment(row["queued_at"]),
-            "accepted_at": views.moment(row["accepted_at"]),
-            "delivered_at": views.moment(row["delivered_at"]),
-            "displayed_at": views.moment(row["displayed_at"]),
-            "opened_at": views.moment(row["opened_at"]),
-        },
+        "due_at": views.moment(row["due_at"]) if row["state"] == State.PENDING else None,
+        "evidence": {**rungs, "fetched_at": views.moment(row["fetched_at"]), "sources": sources},
     }
+
+
+# Who vouches for each rung; for the first it is the provider that took the message.
+_SOURCES: Final = {"accepted": "provider", "delivered": "receipt", "displayed": "beacon", "opened": "page"}
 
 
 def _cause(rows: list[Row], retired: list[Row]) -> str:

@@ -31,11 +31,12 @@ class Answer:
         return {f"{which}_{name}": getattr(self, name) for name in names}
 
 
-def keep(connection: Connection, answer: Answer) -> bool:
+def keep(connection: Connection, answer: Answer, asked_revision: int = 1) -> bool:
     """Keep an answer: as the first if there is none, else as the last. True when it was the first.
 
-    A bare acknowledgement takes nothing back that was answered before, and an answer given earlier than the one
-    we have (a phone that was offline) does not replace it as the last.
+    A bare acknowledgement takes nothing back that was answered before, unless that was before the alert asked again, in
+    `asked_revision`; and an answer given earlier than the one we have (a phone that was offline) does not replace it as
+    the last.
     """
     row = {
         "recipient_id": answer.recipient_id,
@@ -46,7 +47,11 @@ def keep(connection: Connection, answer: Answer) -> bool:
     }
     if insert_new(connection, acknowledgements, [row], "recipient_id"):
         return True
-    if answer.answer is None and answer.comment is None:
+    outlived = (acknowledgements.c.recipient_id == answer.recipient_id) & (
+        acknowledgements.c.last_revision < asked_revision
+    )
+    again = update(acknowledgements).where(outlived).values(**answer.columns("last"))
+    if connection.execute(again).rowcount or (answer.answer is None and answer.comment is None):
         return False
     query = update(acknowledgements).where(
         acknowledgements.c.recipient_id == answer.recipient_id,

@@ -13,6 +13,7 @@ from alertd.store.schema import (
     acknowledgements,
     alert_revisions,
     alerts,
+    attempts,
     deliveries,
     events,
     instance,
@@ -24,18 +25,44 @@ from alertd.store.schema import (
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
     """A new alert and its first revision."""
     connection.execute(insert(alerts).values(**values))
+    _add_revision(connection, values["id"], values, asks_again=True, by=values["issued_by"], at=values["sent_at"])
+
+
+def _add_revision(
+    connection: Connection, alert_id: str, values: Mapping[str, Any], *, asks_again: bool, by: str, at: datetime
+) -> None:
     connection.execute(
         insert(alert_revisions).values(
-            alert_id=values["id"],
+            alert_id=alert_id,
             revision=values["revision"],
-            kind="alert",
+            kind=values["revision_kind"],
             title=values["title"],
             body=values["body"],
-            asks_again=True,
-            created_by=values["issued_by"],
-            created_at=values["sent_at"],
+            asks_again=asks_again,
+            created_by=by,
+            created_at=at,
         )
     )
+
+
+def revise(
+    connection: Connection, alert_id: str, values: Mapping[str, Any], *, asks_again: bool, by: str, at: datetime
+) -> None:
+    """Let an alert say something else from now on; `values` are its changed columns, the new `revision` among them."""
+    connection.execute(update(alerts).where(alerts.c.id == alert_id).values(**values))
+    _add_revision(connection, alert_id, values, asks_again=asks_again, by=by, at=at)
+
+
+def revisions(connection: Connection, alert_id: str) -> list[Row]:
+    """Everything an alert has said, oldest first."""
+    query = select(alert_revisions).where(alert_revisions.c.alert_id == alert_id).order_by(alert_revisions.c.revision)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def lock(connection: Connection, alert_id: str) -> Row | None:
+    """An alert that nobody else changes until this transaction ends."""
+    row = connection.execute(select(alerts).where(alerts.c.id == alert_id).with_for_update()).first()
+    return row._asdict() if row else None
 
 
 def add_recipients(
@@ -79,10 +106,35 @@ def recipient(connection: Connection, number: int) -> Row | None:
 
 
 def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
-    """The people whom an alert is for."""
+    """Everybody who was told of an alert, supervisors included."""
     return frozenset(
         connection.execute(select(recipients.c.person_id).where(recipients.c.alert_id == alert_id)).scalars()
     )
+
+
+def audience_numbers(connection: Connection, alert_id: str) -> dict[str, int]:
+    """The people whom an alert is for, each with their recipient number."""
+    query = select(recipients.c.person_id, recipients.c.id).where(
+        recipients.c.alert_id == alert_id, recipients.c.part == "audience"
+    )
+    return {row.person_id: row.id for row in connection.execute(query)}
+
+
+def numbers_of(connection: Connection, alert_id: str) -> dict[str, int]:
+    """Everybody who was told of an alert, supervisors included, each with their recipient number."""
+    query = select(recipients.c.person_id, recipients.c.id).where(recipients.c.alert_id == alert_id)
+    return {row.person_id: row.id for row in connection.execute(query)}
+
+
+def recipient_numbers(connection: Connection, alert_id: str, person_ids: Sequence[str]) -> dict[str, int]:
+    """Of these people those who were told of an alert, each with their recipient number."""
+    found: dict[str, int] = {}
+    for some in in_slices(person_ids):
+        query = select(recipients.c.person_id, recipients.c.id).where(
+            recipients.c.alert_id == alert_id, recipients.c.person_id.in_(some)
+        )
+        found.update({row.person_id: row.id for row in connection.execute(query)})
+    return found
 
 
 def active_at_address(connection: Connection, channel: str, address_hash: str, now: datetime) -> list[Row]:
@@ -115,7 +167,7 @@ def expire(connection: Connection, now: datetime) -> list[str]:
     """Close the alerts whose life is over, and expire what no attempt will be made for any more; their ids."""
     over = update(alerts).where(alerts.c.state == "active", alerts.c.expires_at <= now)
     closed = list(connection.execute(over.values(state="expired", closed_at=now).returning(alerts.c.id)).scalars())
-    dead = select(alerts.c.id).where(alerts.c.state == "expired")
+    dead = select(alerts.c.id).where(alerts.c.state != "active", alerts.c.expires_at <= now)
     unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.alert_id.in_(dead)
     connection.execute(update(deliveries).where(unsent).values(state=State.EXPIRED))
     return closed
@@ -179,10 +231,16 @@ def channel_counts(connection: Connection, alert_id: str) -> list[Row]:
     return [row._asdict() for row in connection.execute(query)]
 
 
-def acknowledged_people(connection: Connection, alert_id: str) -> dict[str, str | None]:
-    """Who has acknowledged an alert, with their last answer."""
-    query = select(acknowledgements.c.person_id, acknowledgements.c.last_answer).where(
-        acknowledgements.c.alert_id == alert_id
+def acknowledged_people(connection: Connection, alert: Row) -> dict[str, str | None]:
+    """Who of the audience has acknowledged what `alert` (its row) now asks, with their last answer."""
+    query = (
+        select(acknowledgements.c.person_id, acknowledgements.c.last_answer)
+        .join(recipients, recipients.c.id == acknowledgements.c.recipient_id)
+        .where(
+            acknowledgements.c.alert_id == alert["id"],
+            acknowledgements.c.last_revision >= alert["asked_revision"],
+            recipients.c.part == "audience",
+        )
     )
     return {row.person_id: row.last_answer for row in connection.execute(query)}
 
@@ -193,12 +251,75 @@ def last_acknowledged_at(connection: Connection, alert_id: str) -> datetime | No
     return found
 
 
+def subscriptions_with(connection: Connection, alert_id: str, revision: int, states: Collection[State]) -> set[str]:
+    """The subscriptions whose delivery of this revision is in one of `states`."""
+    query = select(deliveries.c.subscription_id).where(
+        deliveries.c.alert_id == alert_id, deliveries.c.revision == revision, deliveries.c.state.in_(list(states))
+    )
+    return set(connection.execute(query).scalars())
+
+
+def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
+    """Where an alert's revision went, and where it has not gone yet but was still to go: two sets of subscriptions.
+
+    It went where the provider took it, and where nobody can rule that out: under way, or ended in the dark.
+    """
+    dark = exists().where(
+        attempts.c.delivery_id == deliveries.c.id, attempts.c.ended_at.is_(None), deliveries.c.attempt > 0
+    )
+    query = select(deliveries.c.subscription_id, deliveries.c.state, dark.label("dark")).where(
+        deliveries.c.alert_id == alert_id, deliveries.c.revision == revision
+    )
+    went, waiting = set(), set()
+    for row in connection.execute(query):
+        if row.dark or row.state in (State.SENDING, State.SENT, State.DELIVERED):
+            went.add(row.subscription_id)
+        elif row.state in (State.PENDING, State.HELD):
+            waiting.add(row.subscription_id)
+    return went, waiting - went
+
+
+def outdated_people(connection: Connection, alert: Row) -> set[str]:
+    """Who holds an earlier version of `alert` on some way that nobody has taken the current one over for."""
+    old, new = deliveries.alias("old"), deliveries.alias("new")
+    has = (State.SENDING, State.SENT, State.DELIVERED)
+    replaced = exists().where(
+        new.c.alert_id == alert["id"],
+        new.c.revision == alert["revision"],
+        new.c.subscription_id == old.c.subscription_id,
+        new.c.state.in_((State.SENT, State.DELIVERED)),
+    )
+    query = (
+        select(recipients.c.person_id)
+        .join(old, old.c.recipient_id == recipients.c.id)
+        .where(old.c.alert_id == alert["id"], old.c.revision < alert["revision"], old.c.state.in_(has), ~replaced)
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
+
+
 def reachable_people(connection: Connection, alert_id: str, hopeful: Collection[State]) -> set[str]:
     """The recipients with at least one delivery in a hopeful state."""
     query = (
         select(recipients.c.person_id)
         .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
         .where(deliveries.c.alert_id == alert_id, deliveries.c.state.in_(list(hopeful)))
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
+
+
+def people_with_way(connection: Connection, alert_id: str, channels: Collection[str]) -> set[str]:
+    """The recipients who have a usable subscription to one of these channels."""
+    query = (
+        select(recipients.c.person_id)
+        .join(subscriptions, subscriptions.c.person_id == recipients.c.person_id)
+        .where(
+            recipients.c.alert_id == alert_id,
+            subscriptions.c.channel.in_(list(channels)),
+            subscriptions.c.retired_at.is_(None),
+            subscriptions.c.verified_at.is_not(None),
+        )
         .distinct()
     )
     return set(connection.execute(query).scalars())

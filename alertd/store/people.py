@@ -128,8 +128,9 @@ def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[
 
 
 def resolve(connection: Connection, audience: Audience) -> list[Row]:
-    """The active people of an audience (id, name, language), each once, by id."""
-    active = select(people.c.id, people.c.name, people.c.language).where(people.c.active)
+    """The active people of an audience (id, name, language, quiet hours), each once, by id."""
+    columns = (people.c.id, people.c.name, people.c.language, people.c.quiet_from, people.c.quiet_to)
+    active = select(*columns).where(people.c.active)
     if audience.everyone:
         return [row._asdict() for row in connection.execute(active.order_by(people.c.id))]
     wanted = with_subgroups(audience.groups, parents(connection))

@@ -215,6 +215,7 @@ alerts = Table(
     Column("kind", _Word, nullable=False),  # alert | test
     Column("state", _Word, nullable=False),  # active | cancelled | expired
     Column("revision", Integer, nullable=False),
+    Column("revision_kind", _Word, nullable=False),  # alert | update | cancel: of the revision that stands here
     Column("title", String(200), nullable=False),
     Column("body", Text, nullable=False),
     Column("severity", _Word, nullable=False),

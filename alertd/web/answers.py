@@ -2,10 +2,11 @@
 
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from alertd.core.alert import Severity
 from alertd.core.delivery import State
+from alertd.core.escalation import To
 from alertd.web.models import Language, RoleWord
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -47,9 +48,10 @@ class AskAnswer(BaseModel):
 class AlertAnswer(BaseModel):
     id: str
     post: str | None
-    kind: Literal["alert", "test"]
+    kind: Literal["alert", "test", "self-test", "notice"]
     state: Literal["active", "cancelled", "expired"]
     revision: int
+    revision_kind: Literal["alert", "update", "cancel"]
     title: str
     body: str
     severity: Severity
@@ -64,6 +66,77 @@ class AlertAnswer(BaseModel):
     sent_at: str
     expires_at: str
     closed_at: str | None
+
+
+class RevisionAnswer(BaseModel):
+    revision: int
+    kind: Literal["alert", "update", "cancel"]
+    title: str
+    body: str
+    asks_again: bool
+    created_by: str
+    created_at: str
+
+
+class RunAnswer(BaseModel):
+    """One line of an alert's timetable."""
+
+    step: int
+    repeat: int
+    channels: list[str]
+    to: To
+    due_at: str
+    started_at: str | None
+    deliveries: int | None
+
+
+class AlertCourseAnswer(AlertAnswer):
+    revisions: list[RevisionAnswer]
+    timetable: list[RunAnswer]
+
+
+class RevisedAnswer(AlertAnswer):
+    """`deliveries`: to how many addresses the revision goes."""
+
+    deliveries: int
+
+
+class ForecastAnswer(BaseModel):
+    """One line of a timetable before it is sent: the most it can come to."""
+
+    at: str
+    step: int
+    repeat: int
+    channels: list[str]
+    to: To
+    people: int
+    segments: int
+    last_out_at: str
+
+
+class WarningsAnswer(BaseModel):
+    """Whom a plan leads to in vain, by name."""
+
+    without: list[NameAnswer]
+    supervisors_without: list[NameAnswer]
+    unsupervised: list[NameAnswer]
+
+
+class ReachAnswer(BaseModel):
+    recipients: int
+    ways: dict[str, int]
+    segments: int
+    missing: dict[str, str]
+    timetable: list[ForecastAnswer]
+    warnings: WarningsAnswer
+
+
+class PlanAnswer(NameAnswer):
+    plan: dict[str, Any]
+
+
+class PutPlanAnswer(PlanAnswer):
+    warnings: WarningsAnswer
 
 
 class PostedAnswer(BaseModel):
@@ -109,6 +182,8 @@ class SummaryAnswer(BaseModel):
     acknowledged: int
     outstanding: int
     unreachable: int
+    outdated: int
+    revision: int
     answers: dict[str, int]
     channels: dict[str, dict[State, int]]
     evidence: dict[str, dict[str, int]]
@@ -123,10 +198,16 @@ class EvidenceAnswer(BaseModel):
     delivered_at: str | None
     displayed_at: str | None
     opened_at: str | None
+    fetched_at: str | None
+    sources: dict[str, str]
 
 
 class DeliveryAnswer(BaseModel):
     channel: str
+    revision: int
+    step: int
+    repeat: int
+    due_at: str | None
     state: State
     reason: str | None
     attempts: int
@@ -143,15 +224,25 @@ class RecipientAnswer(BaseModel):
     person: ReachedPersonAnswer
     state: Literal["outstanding", "acknowledged"]
     unreachable: bool
+    outdated: bool
     cause: str | None
     acknowledgement: AcknowledgementAnswer | None
     deliveries: list[DeliveryAnswer]
+
+
+class QuietHoursAnswer(BaseModel):
+    """Local times like 22:00."""
+
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
 
 
 class PersonAnswer(ReachedPersonAnswer):
     language: Language
     active: bool
     role: RoleWord
+    takes_self_test: bool
+    quiet_hours: QuietHoursAnswer | None
 
 
 class ChangeAnswer(BaseModel):

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from alertd.core.acknowledgement import Way
 from alertd.core.errors import Invalid
 from alertd.core.roles import Role
-from alertd.service import access, directory, importing, posting, reaching, watching
+from alertd.service import access, directory, importing, planning, posting, reaching, revising, watching
 from alertd.service.acknowledging import wish_of
 from alertd.web import answers, models
 from alertd.web.bodies import read_body, require_media
@@ -20,7 +20,7 @@ _ROOT: Final = "/api/v1"
 _IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
 IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
-_STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable"))
+_STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated"))
 
 
 async def post_posts(call: Call) -> Response:
@@ -43,6 +43,14 @@ async def get_post(call: Call) -> Response:
     return JSONResponse(await in_thread(lambda: posting.read_post(rt, call.actor, call.path("id"))))
 
 
+async def check_post(call: Call) -> Response:
+    rt, draft = web_of(call.request).rt, call.body.draft()
+    if not draft.urgent:
+        raise Invalid([("urgent", "only an urgent post sends anything that could be foreseen")])
+    reach = await in_thread(lambda: posting.check(rt, draft))
+    return JSONResponse(reach.as_json())
+
+
 async def get_alerts(call: Call) -> Response:
     rt, limit = web_of(call.request).rt, read_limit(call.request)
     before = call.request.query_params.get("cursor")
@@ -52,7 +60,24 @@ async def get_alerts(call: Call) -> Response:
 
 async def get_alert(call: Call) -> Response:
     rt = web_of(call.request).rt
-    return JSONResponse(await in_thread(lambda: watching.read_alert(rt, call.actor, call.path("id"))))
+    alert = await in_thread(lambda: watching.read_alert(rt, call.actor, call.path("id")))
+    return JSONResponse({**alert, **await in_thread(lambda: watching.read_course(rt, call.path("id")))})
+
+
+async def post_revision(call: Call) -> Response:
+    rt, revision = web_of(call.request).rt, call.body.revision()
+    return JSONResponse(await in_thread(lambda: revising.revise(rt, call.actor, call.path("id"), revision)), 201)
+
+
+async def get_plans(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: planning.list_plans(rt)), "next": None})
+
+
+async def put_plan(call: Call) -> Response:
+    rt, body, plan_id = web_of(call.request).rt, call.body, _path_id(call)
+    plan, made = await in_thread(lambda: planning.put_plan(rt, call.actor, plan_id, body.name, body.plan.plan()))
+    return JSONResponse(plan, 201 if made else 200)
 
 
 async def post_acknowledgement(call: Call) -> Response:
@@ -196,6 +221,8 @@ ENDPOINTS: Final = (
     Endpoint("POST", f"{_ROOT}/posts", Role.MANAGER, "Post; an urgent post becomes an alert", post_posts,
              answers.PostedAnswer, models.PostBody, 201,
              headers=(IDEMPOTENCY_KEY,)),
+    Endpoint("POST", f"{_ROOT}/posts/check", Role.MANAGER, "What an urgent post would come to; sends nothing",
+             check_post, answers.ReachAnswer, models.PostBody),
     Endpoint("GET", f"{_ROOT}/posts", Role.STAFF, "The board, newest first", get_posts,
              answers.PageAnswer[answers.PostAnswer],
              query=(CURSOR, LIMIT)),
@@ -203,7 +230,10 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/alerts", Role.STAFF, "Alerts, newest first", get_alerts,
              answers.PageAnswer[answers.AlertAnswer],
              query=(CURSOR, LIMIT)),
-    Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert", get_alert, answers.AlertAnswer),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert, all it has said, and its timetable", get_alert,
+             answers.AlertCourseAnswer),
+    Endpoint("POST", f"{_ROOT}/alerts/{{id}}/revisions", Role.MANAGER, "Update an alert, or call it off", post_revision,
+             answers.RevisedAnswer, models.RevisionBody, 201),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/acknowledgements", Role.STAFF, "Acknowledge, or answer",
              post_acknowledgement, answers.AcknowledgementAnswer, models.AcknowledgementBody),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/summary", Role.VIEWER, "Who has answered, in numbers", get_summary,
@@ -219,6 +249,9 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/groups", Role.ADMIN, "Groups", get_groups, answers.PageAnswer[answers.GroupAnswer]),
     Endpoint("PUT", f"{_ROOT}/groups/{{id}}", Role.ADMIN, "Make or replace a group", put_group, answers.GroupAnswer,
              models.GroupBody),
+    Endpoint("GET", f"{_ROOT}/plans", Role.MANAGER, "Plans by name", get_plans, answers.PageAnswer[answers.PlanAnswer]),
+    Endpoint("PUT", f"{_ROOT}/plans/{{id}}", Role.ADMIN, "Make or replace a plan", put_plan, answers.PutPlanAnswer,
+             models.NamedPlanBody),
     Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, answers.PageAnswer[answers.NameAnswer]),
     Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, answers.NameAnswer,
              models.BoardBody),

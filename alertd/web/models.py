@@ -16,13 +16,25 @@ from alertd.core.alert import (
     Ask,
     Choice,
     Severity,
+    has_control,
 )
 from alertd.core.audience import Audience
-from alertd.core.escalation import AFTER_MAX, DEFAULT_PLAN, Plan, Step, To
+from alertd.core.escalation import (
+    AFTER_MAX,
+    DEFAULT_PLAN,
+    EVERY_MIN,
+    STEPS_MAX,
+    TIMES_MAX,
+    Plan,
+    Repeat,
+    Step,
+    To,
+)
 from alertd.core.ids import ID_MAX
 from alertd.service.directory import NAME_MAX, PersonDraft
-from alertd.service.posting import Draft, has_control
+from alertd.service.posting import Draft
 from alertd.service.reaching import LABEL_MAX
+from alertd.service.revising import Revision
 
 ENDPOINT_MAX = 2_048
 
@@ -67,19 +79,33 @@ class AskBody(Body):
         return Ask(self.question, tuple(Choice(choice.id, choice.label) for choice in self.choices))
 
 
+class RepeatBody(Body):
+    every_seconds: Annotated[int, Field(ge=EVERY_MIN, le=AFTER_MAX)]
+    times: Annotated[int, Field(ge=1, le=TIMES_MAX)]
+
+
 class StepBody(Body):
     after_seconds: Annotated[int, Field(ge=0, le=AFTER_MAX)]
     channels: Annotated[list[str], Field(min_length=1)]
     to: To = "outstanding"
+    repeat: RepeatBody | None = None
+
+    def step(self) -> Step:
+        repeat = Repeat(self.repeat.every_seconds, self.repeat.times) if self.repeat else None
+        return Step(self.after_seconds, tuple(dict.fromkeys(self.channels)), self.to, repeat)
 
 
 class PlanBody(Body):
-    steps: Annotated[list[StepBody], Field(min_length=1)]
+    steps: Annotated[list[StepBody], Field(min_length=1, max_length=STEPS_MAX)]
 
     def plan(self) -> Plan:
-        return Plan(
-            tuple(Step(step.after_seconds, tuple(dict.fromkeys(step.channels)), step.to) for step in self.steps)
-        )
+        return Plan(tuple(step.step() for step in self.steps))
+
+
+class NamedPlanBody(Body):
+    id: Id | None = None
+    name: Annotated[str, Field(max_length=NAME_MAX)]
+    plan: PlanBody
 
 
 class PostBody(Body):
@@ -111,11 +137,30 @@ class PostBody(Body):
         )
 
 
+class RevisionBody(Body):
+    """What an alert says from now on, or that it is over. `ask_again`: earlier answers no longer count."""
+
+    kind: Literal["update", "cancel"]
+    title: Annotated[str, Field(max_length=TITLE_MAX)]
+    body: Annotated[str, Field(max_length=BODY_MAX)]
+    ask_again: bool = False
+
+    def revision(self) -> Revision:
+        return Revision(self.kind, self.title, self.body, self.ask_again)
+
+
 class AcknowledgementBody(Body):
     answer: Id | None = None
     comment: Annotated[str | None, Field(max_length=COMMENT_MAX)] = None
     answered_at: AwareDatetime | None = None
     person: Id | None = None
+
+
+class QuietHoursBody(Body):
+    """Local times like 22:00."""
+
+    start: Annotated[str, Field(alias="from", max_length=5)]
+    end: Annotated[str, Field(alias="to", max_length=5)]
 
 
 class PersonBody(Body):
@@ -129,6 +174,8 @@ class PersonBody(Body):
     groups: list[Id] = []
     active: bool = True
     role: RoleWord | None = None
+    takes_self_test: bool | None = None
+    quiet_hours: QuietHoursBody | None = None  # left out: they stay as they are
 
     def draft(self, person_id: str) -> PersonDraft:
         return PersonDraft(
@@ -140,7 +187,14 @@ class PersonBody(Body):
             groups=tuple(dict.fromkeys(self.groups)),
             active=self.active,
             role=self.role,
+            takes_self_test=self.takes_self_test,
+            quiet_hours=self._quiet_hours(),
         )
+
+    def _quiet_hours(self) -> tuple[str, str] | tuple[()] | None:
+        if self.quiet_hours is not None:
+            return self.quiet_hours.start, self.quiet_hours.end
+        return () if "quiet_hours" in self.model_fields_set else None
 
 
 class GroupBody(Body):

@@ -97,7 +97,9 @@ def _environment(language: Language) -> Environment:
         severity_word=lambda severity: severity_word(severity, language),
         said=lambda message: translation.gettext(message),
         reason=lambda message: words.translate(message, language),
-        headline=lambda alert: headline(alert["title"], drill=alert["drill"], language=language),
+        headline=lambda alert: headline(
+            alert["title"], drill=alert["drill"], language=language, revision_kind=alert["revision_kind"]
+        ),
     )
     return environment
 

@@ -27,6 +27,8 @@ async def test_it_is_valid_openapi_3_1_and_describes_every_call(standing_town: T
         ("GET", "/api/v1/stream"),
         ("GET", "/a/{token}"),
         ("POST", "/a/{token}"),
+        ("POST", "/a/{token}/opened"),
+        ("POST", "/b/{token}"),
         ("POST", "/hooks/twilio/status"),
         ("POST", "/hooks/twilio/inbound"),
         ("GET", "/health/live"),
@@ -76,6 +78,9 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
     token = (await town.call("admin", "POST", "/tokens", {"person": "robot", "role": "staff"})).body["id"]
     bodies: dict[tuple[str, str], Any] = {
         ("POST", "/posts"): post_body(),
+        ("POST", "/posts/check"): post_body(),
+        ("POST", f"/alerts/{alert}/revisions"): {"kind": "update", "title": "続報", "body": ""},
+        ("PUT", f"/plans/{post}"): {"name": "x", "plan": {"steps": [{"after_seconds": 0, "channels": ["sms"]}]}},
         ("POST", f"/alerts/{alert}/acknowledgements"): {"comment": "x"},
         ("PUT", f"/people/{post}"): {"name": "x"},
         ("PUT", f"/groups/{post}"): {"name": "x"},

@@ -12,10 +12,12 @@ from tests.web.server import Town
 # The contract's table, written down once more: it must not change by accident.
 CONTRACT = {
     "POST /api/v1/posts": Role.MANAGER,
+    "POST /api/v1/posts/check": Role.MANAGER,
     "GET /api/v1/posts": Role.STAFF,
     "GET /api/v1/posts/{id}": Role.STAFF,
     "GET /api/v1/alerts": Role.STAFF,
     "GET /api/v1/alerts/{id}": Role.STAFF,
+    "POST /api/v1/alerts/{id}/revisions": Role.MANAGER,
     "POST /api/v1/alerts/{id}/acknowledgements": Role.STAFF,
     "GET /api/v1/alerts/{id}/summary": Role.VIEWER,
     "GET /api/v1/alerts/{id}/recipients": Role.VIEWER,
@@ -24,6 +26,8 @@ CONTRACT = {
     "POST /api/v1/people/import": Role.MANAGER,
     "GET /api/v1/groups": Role.ADMIN,
     "PUT /api/v1/groups/{id}": Role.ADMIN,
+    "GET /api/v1/plans": Role.MANAGER,
+    "PUT /api/v1/plans/{id}": Role.ADMIN,
     "GET /api/v1/boards": Role.ADMIN,
     "PUT /api/v1/boards/{id}": Role.ADMIN,
     "POST /api/v1/tokens": Role.ADMIN,

@@ -30,6 +30,8 @@ routes: list[Route | Mount] = [
     Route("/me/settings", sign_in.change_password, methods=["POST"]),
     Route("/a/{token}", letter.show_letter, methods=["GET"]),
     Route("/a/{token}", letter.answer_letter, methods=["POST"]),
+    Route("/a/{token}/opened", letter.open_by_person, methods=["POST"]),
+    Route("/b/{token}", letter.show_beacon, methods=["POST"]),
     Route("/service-worker.js", files.service_worker),
     Route("/manifest.webmanifest", files.manifest),
     Route("/favicon.ico", files.favicon),

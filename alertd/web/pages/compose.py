@@ -184,7 +184,7 @@ async def _check_page(page: Page, fields: Fields) -> Response:
         fields=fields,
         draft=draft,
         reach=reach,
-        without=reach.without[:_NAMES_SHOWN],
+        without=reach.outlook.warnings.without[:_NAMES_SHOWN],
         previews=await in_thread(lambda: _previews(page, draft, reach)),
         group_names=[groups.get(group, group) for group in draft.audience.groups],
         warnings=[page.say(warning) for warning in _warnings(draft)],

@@ -1,20 +1,26 @@
 """The page behind a personal link: it shows the alert and takes the answer, without signing in."""
 
+import logging
+import re
 from typing import Any, Final
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Invalid, NotFound, StoreUnavailable
 from alertd.service import views
 from alertd.service.acknowledging import Acknowledging, Letter, open_letter
+from alertd.service.reaching import record_display, record_fetch, record_open
 from alertd.web.bodies import error_response, read_form
-from alertd.web.context import in_thread, web_of
+from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
 from alertd.web.limits import BAD_CREDENTIALS
 from alertd.web.pages.forms import Form
 from alertd.web.security import client_address
 from alertd.web.templating import Page, open_page
+
+log = logging.getLogger(__name__)
 
 OTHERS: Final = (
     Other(
@@ -27,13 +33,64 @@ OTHERS: Final = (
         ((200, "kept"), (404, "not our link"), (422, "no such answer")),
         "application/x-www-form-urlencoded",
     ),
+    Other(
+        "POST",
+        "/a/{token}/opened",
+        "The page's script: a person looks at it; programs are told apart and do not count",
+        ((204, "noted, or told apart"), (404, "not our link")),
+    ),
+    Other(
+        "POST",
+        "/b/{token}",
+        "A phone's service worker: it shows the message",
+        ((204, "noted"), (404, "not our beacon")),
+    ),
 )
 
 
 async def show_letter(request: Request) -> Response:
     """Shows, and never acknowledges: previews, scanners and prefetching read links too."""
     page, letter = await _open(request)
-    return _respond(page, letter)
+    answer = _respond(page, letter)
+    if request.method == "GET":
+        answer.background = BackgroundTask(_keep_fetch, page.web, letter)
+    return answer
+
+
+async def _keep_fetch(web: Web, letter: Letter) -> None:
+    """After the page is out: nobody waits for a note that proves nothing, and without the store it is left out."""
+    try:
+        await in_thread(lambda: record_fetch(web.rt, letter))
+    except StoreUnavailable as error:
+        log.info("a fetched link is not noted: %s", error)
+
+
+# Programs that follow links: previews, scanners, crawlers, and browsers that are driven.
+_MACHINES: Final = re.compile(
+    r"bot\b|crawl|spider|preview|scan|slurp|facebookexternalhit|headless|phantom|python|curl|wget|java/|go-http"
+    r"|safelinks|barracuda|proofpoint|mimecast|trendmicro|symantec|fireeye",
+    re.IGNORECASE,
+)
+
+
+async def open_by_person(request: Request) -> Response:
+    """The page's script says that a person looks at it: a touch, a key, or two seconds in front of the eyes."""
+    page, letter = await _open(request)
+    is_machine = _MACHINES.search(request.headers.get("user-agent", "")) or "sec-purpose" in request.headers
+    if not is_machine:
+        await in_thread(lambda: record_open(page.web.rt, letter))
+    return Response(status_code=204)
+
+
+async def show_beacon(request: Request) -> Response:
+    """A phone's service worker says that it shows a message."""
+    web, token = web_of(request), str(request.path_params["token"])
+    try:
+        await in_thread(lambda: record_display(web.rt, token))
+    except NotFound:
+        web.limits.spend(BAD_CREDENTIALS, "letter", client_address(request))
+        raise
+    return Response(status_code=204)
 
 
 async def answer_letter(request: Request) -> Response:

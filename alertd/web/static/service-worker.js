@@ -36,6 +36,21 @@ function ownUrl(wish) {
   }
 }
 
+// The emergency manager sees that this phone shows it. Nobody's answer depends on it: without a line it is just not said.
+async function sayShown(beacon) {
+  if (!beacon) return;
+  const url = ownUrl(beacon);
+  for (const wait of WAITS) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    try {
+      const answer = await fetch(url, { method: "POST", credentials: "omit", cache: "no-store", keepalive: true });
+      if (answer.status < 500) return;
+    } catch {
+      // Tried again.
+    }
+  }
+}
+
 async function showPushed(data) {
   try {
     const { notification } = data.json();
@@ -50,6 +65,7 @@ async function showPushed(data) {
       actions: actions.length <= most ? actions.map(({ action, title: label }) => ({ action, title: label })) : [],
       data: { ...facts, navigate: notification.navigate || facts.navigate, title, lang: rest.lang },
     });
+    await sayShown(facts.beacon);
   } catch {
     const texts = textsFor();
     await self.registration.showNotification(texts.unreadable, {

@@ -1,0 +1,154 @@
+"""Saying something else, or that it is over: a new revision goes where the earlier ones went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from alertd.core.alert import BODY_MAX, TITLE_MAX, RevisionKind, claims_drill, has_control, is_blank
+from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.service import escalating, views
+from alertd.service.escalating import Target
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import alerts, deliveries, instance, people
+from alertd.store.rows import Row
+
+CANCEL_LIFE: Final = timedelta(hours=1)  # at least so long is tried to tell people that it is over
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What somebody wants an alert to say from now on. `ask_again`: earlier answers no longer count."""
+
+    kind: RevisionKind
+    title: str
+    body: str
+    ask_again: bool = False
+    on_revision: int | None = None  # what stood when it was written; refused when that has changed since
+
+
+def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision) -> dict[str, Any]:
+    """Update an alert or call it off; the alert as it is then, with how many `deliveries` that comes to.
+
+    It goes to exactly those who got an earlier version, on the ways it went; an update also takes the place of what had
+    not gone out yet, while what a cancelled alert had still to send is sent to nobody. Raises NotFound, Invalid, and
+    Conflict when the alert is over.
+    """
+    now = rt.now()
+    with rt.store.write() as connection:
+        alert = alerts.lock(connection, alert_id)
+        if alert is None or alert["kind"] != "alert":
+            raise NotFound(f"there is no alert {alert_id!r}")
+        if revision.on_revision not in (None, alert["revision"]):
+            raise Conflict("this alert says something else by now: look at it, then decide again")
+        _check(alert, revision, over=alert["state"] != "active" or alert["expires_at"] <= now)
+        went, waiting = _reached(connection, alert)
+        number = alert["revision"] + 1
+        values: dict[str, Any] = {
+            "revision": number,
+            "revision_kind": revision.kind,
+            "title": revision.title.strip(),
+            "body": revision.body,
+        }
+        if revision.kind == "cancel":
+            values |= {
+                "state": "cancelled",
+                "closed_at": now,
+                "expires_at": max(alert["expires_at"], now + CANCEL_LIFE),
+            }
+        elif revision.ask_again:
+            values["asked_revision"] = number
+        alerts.revise(connection, alert_id, values, asks_again=revision.ask_again, by=actor.person_id, at=now)
+        deliveries.supersede(connection, alert_id, number, now)
+        revised = {**alert, **values}
+        wanted = went if revision.kind == "cancel" else went | waiting
+        sent, channels = _send(connection, rt, revised, wanted)
+        instance.record(
+            connection,
+            at=now,
+            actor=actor.person_id,
+            action=f"alert.{revision.kind}",
+            object=alert_id,
+            details={"revision": number, "deliveries": sent, "ask_again": revision.ask_again},
+        )
+        alerts.append_event(connection, alert_id, views.facts(revised), now)
+    rt.bell.events()
+    rt.bell.work(channels)
+    rt.bell.changed(alert_id)
+    return {**views.alert(revised), "deliveries": sent}
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Whom a revision would go to: so many people, at so many addresses."""
+
+    people: int
+    deliveries: int
+
+
+def foresee(rt: Runtime, alert_id: str, kind: RevisionKind) -> Following:
+    """Whom a revision of that kind would go to now. Raises NotFound."""
+    with rt.store.read() as connection:
+        alert = alerts.get(connection, alert_id)
+        if alert is None or alert["kind"] != "alert":
+            raise NotFound(f"there is no alert {alert_id!r}")
+        went, waiting = _reached(connection, alert)
+        wanted = went if kind == "cancel" else went | waiting
+        found = _targets(connection, rt, alerts.numbers_of(connection, alert_id), wanted)
+    return Following(len({target.person_id for target in found}), len(found))
+
+
+def _check(alert: Row, revision: Revision, *, over: bool) -> None:
+    if over:
+        word = "called off" if alert["state"] == "cancelled" else "over"
+        raise Conflict(f"this alert is {word} already: post a new one")
+    faults = []
+    if is_blank(revision.title):
+        faults.append(("title", "must not be blank"))
+    if len(revision.title) > TITLE_MAX:
+        faults.append(("title", f"must be at most {TITLE_MAX} characters"))
+    if len(revision.body) > BODY_MAX:
+        faults.append(("body", f"must be at most {BODY_MAX} characters"))
+    faults += [
+        (field, "must not hold control characters")
+        for field, text in (("title", revision.title), ("body", revision.body))
+        if has_control(text)
+    ]
+    if not alert["drill"] and claims_drill(revision.title):
+        faults.append(("title", "says that it is a drill, but the alert is real: a real alert must not say so"))
+    if revision.kind == "cancel" and revision.ask_again:
+        faults.append(("ask_again", "whoever is told that it is over is asked nothing: leave it out"))
+    if faults:
+        raise Invalid(faults)
+
+
+def _reached(connection: Connection, alert: Row) -> tuple[set[str], set[str]]:
+    """The subscriptions that any version went to, and those that the current one was still to go to."""
+    went: set[str] = set()
+    waiting: set[str] = set()
+    for revision in range(1, alert["revision"] + 1):
+        reached, waiting = alerts.went_to(connection, alert["id"], revision)
+        went |= reached
+    return went, waiting - went
+
+
+def _send(
+    connection: Connection, rt: Runtime, alert: Mapping[str, Any], subscription_ids: set[str]
+) -> tuple[int, set[str]]:
+    """Lay down the current revision's deliveries to these subscriptions as far as they are still used."""
+    numbers = alerts.numbers_of(connection, alert["id"])
+    found = _targets(connection, rt, numbers, subscription_ids)
+    return len(found), escalating.lay_down(connection, rt, alert, found, numbers)
+
+
+def _targets(
+    connection: Connection, rt: Runtime, numbers: Mapping[str, int], subscription_ids: set[str]
+) -> list[Target]:
+    persons = list(people.get_many(connection, list(numbers)).values())
+    return [
+        target
+        for target in escalating.targets(connection, rt.channels, persons)
+        if target.subscription_id in subscription_ids
+    ]

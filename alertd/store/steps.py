@@ -1,0 +1,76 @@
+"""Timetables: when each step of an alert's plan is due, and which have been started."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from alertd.core.escalation import Run
+from alertd.store.rows import Row, put_row
+from alertd.store.schema import alerts, plans, steps
+
+
+def add(connection: Connection, alert_id: str, runs: Sequence[Run], sent_at: datetime) -> None:
+    """Lay down an alert's whole timetable."""
+    rows = [
+        {"alert_id": alert_id, "step": run.step, "repeat": run.repeat, "due_at": sent_at + run.after} for run in runs
+    ]
+    connection.execute(insert(steps), rows)
+
+
+def due(connection: Connection, now: datetime, limit: int = 20) -> list[Row]:
+    """The runs of living alerts that are due and not started, oldest first: `alert_id`, `step`, `repeat`, `due_at`."""
+    query = (
+        select(steps)
+        .join(alerts, alerts.c.id == steps.c.alert_id)
+        .where(steps.c.started_at.is_(None), steps.c.due_at <= now, alerts.c.state == "active")
+        .order_by(steps.c.due_at, steps.c.alert_id, steps.c.step, steps.c.repeat)
+        .limit(limit)
+    )
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def start(connection: Connection, alert_id: str, step: int, repeat: int, now: datetime) -> bool:
+    """Take a run for oneself: True for exactly one of however many try."""
+    query = update(steps).where(
+        steps.c.alert_id == alert_id, steps.c.step == step, steps.c.repeat == repeat, steps.c.started_at.is_(None)
+    )
+    return connection.execute(query.values(started_at=now)).rowcount == 1
+
+
+def finish(connection: Connection, alert_id: str, step: int, repeat: int, deliveries: int) -> None:
+    """Say how many deliveries a run came to."""
+    query = update(steps).where(steps.c.alert_id == alert_id, steps.c.step == step, steps.c.repeat == repeat)
+    connection.execute(query.values(deliveries=deliveries))
+
+
+def is_overtaken(connection: Connection, run: Row, now: datetime) -> bool:
+    """Whether a later repeat of the same step is due as well: after a standstill one message says it all."""
+    query = select(func.count()).where(
+        steps.c.alert_id == run["alert_id"],
+        steps.c.step == run["step"],
+        steps.c.repeat > run["repeat"],
+        steps.c.due_at <= now,
+    )
+    return bool(connection.execute(query).scalar_one())
+
+
+def of_alert(connection: Connection, alert_id: str) -> list[Row]:
+    """An alert's timetable in the order of time."""
+    query = select(steps).where(steps.c.alert_id == alert_id).order_by(steps.c.due_at, steps.c.step, steps.c.repeat)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def list_plans(connection: Connection) -> list[Row]:
+    return [row._asdict() for row in connection.execute(select(plans).order_by(plans.c.id))]
+
+
+def put_plan(connection: Connection, plan_id: str, name: str, plan: Row, by: str, now: datetime) -> bool:
+    """Make or change a named plan; True when it was made."""
+    values = {"name": name, "plan": dict(plan), "updated_by": by, "updated_at": now}
+    return put_row(connection, plans, plan_id, values, {"created_at": now})
+
+
+def get_plan(connection: Connection, plan_id: str) -> Row | None:
+    row = connection.execute(select(plans).where(plans.c.id == plan_id)).first()
+    return row._asdict() if row else None
