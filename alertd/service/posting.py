@@ -34,6 +34,7 @@ from alertd.core.escalation import DEFAULT_PLAN, Plan, plan_faults, timetable
 from alertd.core.message import Rendered
 from alertd.core.roles import Role
 from alertd.service import escalating, planning, views
+from alertd.service.plain_text import plain_text
 from alertd.service.planning import Outlook
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import alerts, deliveries, instance, people, posts, steps
@@ -207,7 +208,7 @@ def content_of(rt: Runtime, row: Mapping[str, Any], part: Part = "audience") -> 
         revision=row["revision"],
         organisation=rt.organisation,
         title=row["title"],
-        body=row["body"],
+        body=plain_text(row["body"]),
         severity=row["severity"],
         drill=row["drill"],
         ask=views.ask_from_json(row["ask"]) if row["revision_kind"] != "cancel" else None,
