@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 from alertd.core.acknowledgement import Candidate, Way, read_reply, read_token, reply_code
 from alertd.core.alert import COMMENT_MAX, Language, has_control, headline
 from alertd.core.errors import Forbidden, Invalid, NotFound
+from alertd.core.escalation import Plan
 from alertd.core.roles import Role
-from alertd.service import views
+from alertd.service import escalating, views
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, instance, people
+from alertd.store import acknowledgements, alerts, deliveries, instance, people, steps
 from alertd.store.acknowledgements import Answer
 from alertd.store.rows import Row
 
@@ -182,6 +183,7 @@ class Letter:
     language: str
     alert: Row
     acknowledgement: Mapping[str, Any] | None
+    silent: Sequence[str] = ()  # the names of those who have not answered and whose supervisor this person is
 
 
 def open_letter(rt: Runtime, token: str) -> Letter:
@@ -195,10 +197,25 @@ def open_letter(rt: Runtime, token: str) -> Letter:
         alert = alerts.get(connection, recipient["alert_id"]) if recipient else None
         person = people.get(connection, recipient["person_id"]) if recipient else None
         kept = acknowledgements.of(connection, number)
+        silent = _silent_under(connection, alert, person["id"]) if alert and person else []
     if recipient is None or alert is None or person is None:
         raise NotFound("this link belongs to no alert")
     answer = acknowledgement_view(kept) if kept else None
-    return Letter(number, way, person["id"], person["name"], person["language"], alert, answer)
+    return Letter(number, way, person["id"], person["name"], person["language"], alert, answer, silent)
+
+
+def _silent_under(connection: Connection, alert: Row, person_id: str) -> list[str]:
+    """Whose silence this person is told of, by name, once a step of the plan has told them."""
+    plan = Plan.from_json(alert["plan"])
+    told = any(
+        run["started_at"] and plan.steps[run["step"]].to == "supervisors"
+        for run in steps.of_alert(connection, alert["id"])
+    )
+    if not told:
+        return []
+    above = escalating.supervision(connection, list(escalating.outstanding(connection, alert)))
+    mine = people.get_many(connection, [silent for silent, told_of in above.items() if person_id in told_of])
+    return sorted(row["name"] for row in mine.values())
 
 
 @dataclass(frozen=True, slots=True)

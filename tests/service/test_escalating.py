@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from alertd.core.acknowledgement import Way
+from alertd.core.acknowledgement import Way, make_token
 from alertd.core.audience import Audience
 from alertd.core.delivery import State
 from alertd.core.errors import Invalid
 from alertd.core.escalation import Plan, Repeat, Step
 from alertd.service import escalating, planning, posting, watching
-from alertd.service.acknowledging import acknowledge_all, wish_of
+from alertd.service.acknowledging import acknowledge_all, open_letter, wish_of
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, people, schema, steps
-from tests.installation import BOSS, START, Bell, Clock, actor, alert, draft, group, settle
+from tests.installation import BOSS, START, TOKENS, Bell, Clock, actor, alert, draft, group, settle
 
 MAIL, SMS = ("email",), ("sms",)
 CALL_THEN_TEXT = Plan((Step(0, MAIL), Step(120, SMS), Step(600, ("email", "sms"), "supervisors")))
@@ -240,6 +240,24 @@ class TestForecast:
     def test_a_step_after_the_alert_s_end_is_refused_when_posting(self, town: Runtime) -> None:
         with pytest.raises(Invalid, match="after the alert is over"):
             urgent(town, expires_at=START + timedelta(minutes=10))
+
+
+def test_a_supervisor_s_page_names_who_is_silent_and_nobody_else_s_does(town: Runtime, clock: Clock) -> None:
+    number = urgent(town)
+    take_over(town)
+    acknowledge(town, "taro", number)
+
+    def silent(person: str) -> list[str]:
+        with town.store.read() as connection:
+            recipient = alerts.recipient_of(connection, number, person)
+        assert recipient is not None
+        return list(open_letter(town, make_token(recipient, Way.EMAIL_LINK, TOKENS)).silent)
+
+    assert silent("hanako") == []
+    clock.move(seconds=600)
+    escalating.start_due(town)
+    assert silent("kacho") == ["hanako さん"]
+    assert silent("hanako") == []
 
 
 def test_a_supervisor_who_is_gone_is_not_told(town: Runtime, clock: Clock) -> None:
