@@ -1,5 +1,6 @@
 """What a channel is. Nothing here knows any particular one."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,15 +12,6 @@ from alertd.core.message import Budget, Message
 
 Address = Mapping[str, str]
 """A subscription's address: the channel's own `fields`, checked and normalised by `parse_address`."""
-
-
-class AddressError(ValueError):
-    """An address that this channel cannot use. `field` names the faulty part."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 class SignatureError(Exception):
@@ -36,11 +28,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting of a channel, named without the `ALERTD_` prefix."""
+    """One setting of a channel, named without the `ALERTD_` prefix.
+
+    A `shared` one says how the channel speaks, whichever provider carries it: there is no second of it.
+    """
 
     name: str
     help: str
     secret: bool = False
+    shared: bool = False
 
 
 class SettingFaults(Exception):
@@ -109,6 +105,7 @@ class ChannelType(Protocol):
     kind: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
     settings: ClassVar[tuple[Setting, ...]]
+    has_second: ClassVar[bool]  # whether a second provider can stand in for the first
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
@@ -168,6 +165,20 @@ class Traceable(Protocol):
         ...
 
 
+@runtime_checkable
+class Checkable(Protocol):
+    """A channel that can tell beforehand whether its provider would take anything."""
+
+    async def check(self) -> list[str]:
+        """What would not work, in words without secrets, found by asking in a way that sends nothing; [] when fine.
+
+        Answers within CHECK_SECONDS and never raises for what the provider says.
+        """
+        ...
+
+
+CHECK_SECONDS: Final = 8.0
+RATE_MAX: Final = 10_000.0  # units a second; more than any provider takes
 LONGEST_WISH: Final = timedelta(hours=1)  # a provider's Retry-After beyond this is cut: an alert is urgent
 
 
@@ -186,6 +197,13 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(wait, timedelta()), LONGEST_WISH)
+
+
+def parse_rate(text: str) -> float:
+    """Units a second as an operator writes them. ValueError says what would be right."""
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or not 0 < float(text) <= RATE_MAX:
+        raise ValueError(f"should be a number above 0, at most {RATE_MAX:g}")
+    return float(text)
 
 
 def one_line(text: str, longest: int = 200) -> str:

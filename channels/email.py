@@ -2,19 +2,14 @@
 
 import asyncio
 import re
-import secrets
+import socket
 import ssl
 import time
 import unicodedata
-from base64 import encodebytes
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.headerregistry import Address as MailAddress
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from functools import lru_cache
 from typing import ClassVar, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -30,10 +25,11 @@ from aiosmtplib import (
 )
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
+from alertd.core.errors import AddressError
 from alertd.core.message import Budget, Message
 from channels.base import (
+    CHECK_SECONDS,
     Address,
-    AddressError,
     Channel,
     Context,
     Field,
@@ -41,7 +37,9 @@ from channels.base import (
     SettingFaults,
     Unconfigured,
     one_line,
+    parse_rate,
 )
+from channels.letter import NAME, NAME_LENGTH, compose, letter_name, message_id
 
 TIMEOUT: Final = 30.0  # seconds for a whole attempt
 CONNECTIONS: Final = 8
@@ -49,7 +47,9 @@ _IDLE_MAX: Final = 60.0  # seconds; relays commonly hang up after one to five mi
 _IDLE_SURE: Final = 5.0  # seconds; one that rested longer is asked whether it still lives
 _MESSAGES_MAX: Final = 100  # on one connection; relays commonly refuse more
 _FAREWELL: Final = 2.0  # seconds
-_LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
+_LOCAL_MAX: Final = 64  # characters before the @ (RFC 5321 section 4.5.3.1.1)
+_ADDRESS_MAX: Final = 254  # RFC 5321 section 4.5.3.1.3 less the angle brackets
+_LOCAL: Final = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,{_LOCAL_MAX}}}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ENHANCED: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 Tls = Literal["implicit", "starttls", "none"]
@@ -76,6 +76,10 @@ class Relay:
         parts = urlsplit(url)
         if parts.scheme != "smtp" or not parts.hostname or parts.path not in ("", "/") or parts.fragment:
             raise ValueError("should be smtp://user:pass@host:port?tls=starttls|implicit|none")
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError:
+            raise ValueError("the host should be a name or an address") from None
         try:
             port = parts.port
         except ValueError:
@@ -143,18 +147,7 @@ class _Pool:
             for dead in (line, *self._idle):
                 dead.smtp.close()
             self._idle.clear()
-        smtp = SMTP(
-            hostname=self._relay.host,
-            port=self._relay.port,
-            use_tls=self._relay.tls == "implicit",
-            start_tls=self._relay.tls == "starttls",
-            username=self._relay.username,
-            password=self._relay.password,
-            local_hostname=self._hostname,
-            timeout=TIMEOUT,
-        )
-        await smtp.connect()
-        return _Line(smtp)
+        return _Line(await _call(self._relay, self._hostname, TIMEOUT))
 
     async def close(self) -> None:
         while self._idle:
@@ -168,37 +161,63 @@ class Email:
     fields: ClassVar[tuple[Field, ...]] = (Field("email"),)
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting("SMTP_URL", "smtp://user:pass@host:port?tls=starttls|implicit|none", secret=True),
-        Setting("MAIL_FROM", "the address that mail comes from"),
+        Setting("MAIL_PER_SECOND", "letters a second that the relay takes (default: any)"),
+        # A letter keeps its Message-ID and its way back whichever relay carries it.
+        Setting("MAIL_FROM", "the address that mail comes from", shared=True),
+        Setting("MAIL_BOUNCES", "the address that bounces go to, which alertd bounces receives", shared=True),
     )
+    has_second: ClassVar[bool] = True
 
-    def __init__(self, relay: Relay, sender: str, context: Context, timeout: float = TIMEOUT) -> None:
-        self.budget = _BUDGET
+    def __init__(
+        self,
+        relay: Relay,
+        sender: str,
+        context: Context,
+        timeout: float = TIMEOUT,
+        *,
+        bounces: str | None = None,
+        rate: float | None = None,
+    ) -> None:
+        self.budget = replace(_BUDGET, rate=rate)
         self._timeout = timeout
+        self._patience = min(timeout, CHECK_SECONDS)
         self._sender = sender
+        self._bounces = bounces
         self._organisation = context.organisation
         self._relay = relay
         self._pool: _Pool | None = None
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
-        """The channel, or an Unconfigured when nothing is set. Raises SettingFaults."""
+        """The channel, or an Unconfigured when no relay and no sender is set. Raises SettingFaults."""
         url, sender = values.get("SMTP_URL"), values.get("MAIL_FROM")
-        if not url and not sender:
-            missing = "ALERTD_SMTP_URL and ALERTD_MAIL_FROM are not set"
-            return Unconfigured(cls.kind, _BUDGET, missing, parse_mail_address)
         faults: list[tuple[str, str]] = []
+        rate, bounces = None, None
         relay, checked = Relay("", 0, "starttls"), ""
         try:
-            relay = Relay.parse(url or "")
+            rate = parse_rate(values["MAIL_PER_SECOND"]) if values.get("MAIL_PER_SECOND") else None
         except ValueError as error:
-            faults.append(("SMTP_URL", str(error)))
-        try:
-            checked = parse_mail_address({"email": sender or ""})["email"]
-        except AddressError as error:
-            faults.append(("MAIL_FROM", f"should be the address that mail comes from: it {error.message}"))
+            faults.append(("MAIL_PER_SECOND", str(error)))
+        if values.get("MAIL_BOUNCES"):
+            try:
+                bounces = _bounce_address(values["MAIL_BOUNCES"])
+            except AddressError as error:
+                faults.append(("MAIL_BOUNCES", f"should be the address that bounces go to: it {error.message}"))
+        if url or sender:
+            try:
+                relay = Relay.parse(url or "")
+            except ValueError as error:
+                faults.append(("SMTP_URL", str(error)))
+            try:
+                checked = parse_mail_address({"email": sender or ""})["email"]
+            except AddressError as error:
+                faults.append(("MAIL_FROM", f"should be the address that mail comes from: it {error.message}"))
         if faults:
             raise SettingFaults(faults)
-        return cls(relay, checked, context)
+        if not url:
+            missing = "ALERTD_SMTP_URL and ALERTD_MAIL_FROM are not set"
+            return Unconfigured(cls.kind, replace(_BUDGET, rate=rate), missing, parse_mail_address)
+        return cls(relay, checked, context, bounces=bounces, rate=rate)
 
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         """The mailbox, or AddressError."""
@@ -218,12 +237,45 @@ class Email:
         async with self._pool.turn():
             try:
                 async with asyncio.timeout(self._timeout), self._pool.line() as smtp:
-                    await smtp.mail(self._sender)
+                    await smtp.mail(self._return_path(key))
                     await smtp.rcpt(address["email"])
                     await smtp.data(raw)
             except (SMTPException, OSError, TimeoutError) as error:
                 return outcome_of(error)
         return Accepted(name)
+
+    async def check(self) -> list[str]:
+        """Whether the relay lets us in: see `channels.base.Checkable`."""
+        try:
+            async with asyncio.timeout(self._patience):
+                smtp = await _call(self._relay, self._sender.rpartition("@")[2], self._patience)
+                try:
+                    await smtp.noop()
+                    await smtp.quit()
+                finally:
+                    smtp.close()
+        except (SMTPException, OSError, TimeoutError) as error:
+            words = _fault(error, self._relay, self._patience)
+            return [words.replace(self._relay.password, "…") if self._relay.password else words]
+        return []
+
+    def name_of_bounce(self, recipient: str) -> str | None:
+        """The Message-ID of the letter that a message to `recipient` speaks of; None when that is no address of ours.
+
+        It is what `send` gave as the provider's id. There may never have been such a letter.
+        """
+        if self._bounces is None:
+            return None
+        local, _, domain = self._bounces.lower().rpartition("@")
+        found = re.fullmatch(re.escape(f"{local}+") + f"({NAME})@" + re.escape(domain), recipient.lower())
+        return message_id(found.group(1), self._sender) if found else None
+
+    def _return_path(self, key: str) -> str:
+        """Where the letter is sent back to (VERP): each has an address of its own, which only its bounce can know."""
+        if self._bounces is None:
+            return self._sender
+        local, _, domain = self._bounces.rpartition("@")
+        return f"{local}+{letter_name(key)}@{domain}"
 
     async def aclose(self) -> None:
         """Give back kept connections."""
@@ -234,57 +286,6 @@ class Email:
 
 # Letters wait in line for a connection, so that none of these idles while the next ones are claimed.
 _BUDGET: Final = Budget(form="letter", size=0, concurrency=8 * CONNECTIONS)
-
-
-def compose(message: Message, *, sender: str, organisation: str, to: str, key: str) -> tuple[str, bytes]:
-    """The letter's Message-ID and its bytes: text and HTML, pure ASCII, nothing in its header but what stands here."""
-    name = f"<{_dot_atom(key)}@{sender.rpartition('@')[2]}>"
-    own = (to.encode(), name.encode(), _base64(message.text), _base64(message.html))
-    shared = _shared_parts(_header(message.title), message.sent_at, _header(message.alert_id), sender, organisation)
-    return name, b"".join(piece for pair in zip(shared, (*own, b""), strict=True) for piece in pair)
-
-
-# One of these per process, so that no post can contain it.
-_PLACE: Final = secrets.token_hex(12)
-
-
-@lru_cache(maxsize=64)
-def _shared_parts(title: str, sent_at: datetime, alert_id: str, sender: str, organisation: str) -> tuple[bytes, ...]:
-    """What is the same in everybody's letter: the pieces around To, Message-ID, text and HTML.
-
-    Making a letter takes the library milliseconds, and ten thousand differ in nothing but these four places.
-    """
-    letter = EmailMessage(policy=SMTP_POLICY)
-    local, _, domain = sender.rpartition("@")
-    letter["From"] = MailAddress(display_name=_header(organisation), username=local, domain=domain)
-    letter["To"] = f"{_PLACE}@to.invalid"
-    letter["Subject"] = title
-    letter["Date"] = sent_at
-    letter["Message-ID"] = f"<{_PLACE}@id.invalid>"
-    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no out-of-office answers to it
-    letter["X-Alertd-Alert"] = alert_id
-    letter.set_content(f"{_PLACE} text", cte="base64")
-    letter.add_alternative(f"{_PLACE} html", subtype="html", cte="base64")
-    places = (
-        letter["To"].encode(),
-        letter["Message-ID"].encode(),
-        _base64(f"{_PLACE} text\n"),
-        _base64(f"{_PLACE} html\n"),
-    )
-    pieces, rest = [], letter.as_bytes()
-    for place in places:
-        piece, found, rest = rest.partition(place)
-        if not found:
-            raise RuntimeError(f"no place for {place!r} in {piece!r}")
-        pieces.append(piece)
-    return (*pieces, rest)
-
-
-def _base64(text: str) -> bytes:
-    """`text` as the content of a base64 part: UTF-8, its lines ended by CRLF (RFC 2045 section 6.8)."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    raw = "\r\n".join(lines).encode("utf-8", "replace")
-    return encodebytes(raw).rstrip(b"\n").replace(b"\n", b"\r\n")
 
 
 def outcome_of(error: Exception) -> Outcome:
@@ -334,23 +335,19 @@ def parse_mail_address(raw: Mapping[str, str]) -> Address:
         host = domain.lower().encode("idna").decode()
     except UnicodeError:
         host = ""
-    if not host or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
+    if not host or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise AddressError("email", f"{one_line(domain)!r} is not a domain")
+    if len(local) + 1 + len(host) > _ADDRESS_MAX:
+        raise AddressError("email", f"is longer than {_ADDRESS_MAX} characters")
     return {"email": f"{local}@{host}"}
 
 
-def _header(text: str) -> str:
-    """`text` as it may stand in a header field: nothing that could end the field or change its encoding."""
-    kept = (" " if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char for char in text)
-    return " ".join("".join(kept).split(" ")).strip()
-
-
-def _dot_atom(key: str) -> str:
-    """`key` as the left side of a Message-ID (RFC 5322 section 3.6.4); different keys stay different."""
-    return "".join(
-        char if re.fullmatch("[A-Za-z0-9_-]", char) else "".join(f"={byte:02X}" for byte in char.encode())
-        for char in key
-    )
+def _bounce_address(text: str) -> str:
+    """The mailbox that bounces go to, short enough for a letter's name behind it. Raises AddressError."""
+    address = parse_mail_address({"email": text})["email"]
+    if len(address.rpartition("@")[0]) + 1 + NAME_LENGTH > _LOCAL_MAX:
+        raise AddressError("email", f"has more than {_LOCAL_MAX - 1 - NAME_LENGTH} characters before the @")
+    return address
 
 
 def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -359,6 +356,44 @@ def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+async def _call(relay: Relay, hostname: str, timeout: float) -> SMTP:  # noqa: ASYNC109  # the library counts it itself
+    """A connection that is ready for MAIL."""
+    smtp = SMTP(
+        hostname=relay.host,
+        port=relay.port,
+        use_tls=relay.tls == "implicit",
+        start_tls=relay.tls == "starttls",
+        username=relay.username,
+        password=relay.password,
+        local_hostname=hostname,
+        timeout=timeout,
+    )
+    await smtp.connect()
+    return smtp
+
+
+def _fault(error: Exception, relay: Relay, patience: float) -> str:
+    """Why no letter could be handed in, in words for whoever keeps the relay."""
+    where, said = f"{relay.host}:{relay.port}", one_line(f"{type(error).__name__}: {error}")
+    if isinstance(error, SMTPAuthenticationError):
+        return f"the relay {where} does not accept the user name or the password: {one_line(str(error.message))}"
+    if isinstance(error, SMTPResponseException):
+        return f"the relay {where} turns us away: {one_line(f'{error.code} {error.message}')}"
+    if isinstance(error, TimeoutError):
+        return f"the relay {where} does not answer within {patience:g} s"
+    for cause, words in (
+        (socket.gaierror, f"the relay's name {relay.host} is not known (DNS)"),
+        (ConnectionRefusedError, f"nobody listens at the relay {where} (connection refused)"),
+        (ssl.SSLCertVerificationError, f"the certificate of the relay {where} cannot be verified"),
+        (ssl.SSLError, f"the relay {where} and we cannot agree on TLS"),
+    ):
+        if _has_cause(error, cause):
+            return f"{words}: {said}"
+    if type(error) in (SMTPException, SMTPNotSupported):
+        return f"the relay {where} does not offer what the settings ask for: {said}"
+    return f"the relay {where} cannot be reached: {said}"
 
 
 async def _is_alive(smtp: SMTP) -> bool:

@@ -1,13 +1,15 @@
 """Every channel there is. A new one is one file and one line here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from channels.base import Channel, ChannelType, Context, SettingFaults
+from channels.base import Channel, ChannelType, Context, Setting, SettingFaults, Unconfigured
 from channels.email import Email
 from channels.sms import Sms
 from channels.webpush import WebPush
 
+SECOND: Final = "SECOND_"
 CHANNELS: Final[tuple[type[ChannelType], ...]] = (WebPush, Sms, Email)
 KINDS: Final[tuple[str, ...]] = tuple(channel.kind for channel in CHANNELS)
 
@@ -27,3 +29,57 @@ def configure(values: Mapping[str, str], context: Context) -> dict[str, Channel]
     if faults:
         raise SettingFaults(faults)
     return channels
+
+
+def configure_second(values: Mapping[str, str], context: Context) -> dict[str, Channel]:
+    """The channels, by their kind, that a second provider stands ready for.
+
+    It is set up by the same settings with SECOND_ in front, and shares those that say how the channel speaks. Raises
+    one SettingFaults with what is wrong in all of them, under the names that were set.
+    """
+    channels: dict[str, Channel] = {}
+    faults: list[tuple[str, str]] = []
+    for channel in CHANNELS:
+        own = [setting.name for setting in second_settings(channel) if values.get(setting.name)]
+        if not own:
+            continue
+        shared = {each.name: values[each.name] for each in channel.settings if each.shared and values.get(each.name)}
+        try:
+            second = channel.configure({name.removeprefix(SECOND): values[name] for name in own} | shared, context)
+        except SettingFaults as error:
+            faults.extend(_second_faults(channel, error))
+            continue
+        if isinstance(second, Unconfigured):
+            faults.append((own[0], f"says nothing alone: {second.missing.replace('ALERTD_', f'ALERTD_{SECOND}')}"))
+        elif lack := _lack_of_first(channel, values, context):
+            faults.append((own[0], f"there is no first provider that it could stand in for: {lack}"))
+        else:
+            channels[channel.kind] = second
+    if faults:
+        raise SettingFaults(faults)
+    return channels
+
+
+def second_settings(channel: type[ChannelType]) -> tuple[Setting, ...]:
+    """What a channel's second provider is set up by; nothing when there cannot be one."""
+    if not channel.has_second:
+        return ()
+    return tuple(replace(each, name=f"{SECOND}{each.name}") for each in channel.settings if not each.shared)
+
+
+def all_settings() -> tuple[Setting, ...]:
+    """Every setting of every channel, those of second providers included."""
+    return tuple(each for channel in CHANNELS for each in (*channel.settings, *second_settings(channel)))
+
+
+def _lack_of_first(channel: type[ChannelType], values: Mapping[str, str], context: Context) -> str | None:
+    try:
+        first = channel.configure(values, context)
+    except SettingFaults:
+        return None  # it is set up, if wrongly, which `configure` tells
+    return first.missing if isinstance(first, Unconfigured) else None
+
+
+def _second_faults(channel: type[ChannelType], error: SettingFaults) -> list[tuple[str, str]]:
+    own = {setting.name for setting in channel.settings if not setting.shared}
+    return [(f"{SECOND}{name}" if name in own else name, message) for name, message in error.faults]

@@ -1,29 +1,28 @@
 """SMS over Twilio's Programmable Messaging API (version 2010-04-01)."""
 
-import json
+import asyncio
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import aiohttp
 import phonenumbers
 from multidict import MultiDict
 from twilio.base.exceptions import TwilioException
-from twilio.http import AsyncHttpClient
-from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
 from yarl import URL
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Receipt, Refused
+from alertd.core.errors import AddressError
 from alertd.core.message import Budget, Message
 from channels.base import (
+    CHECK_SECONDS,
     Address,
-    AddressError,
     Channel,
     Context,
     Field,
@@ -33,17 +32,20 @@ from channels.base import (
     SignatureError,
     Unconfigured,
     one_line,
+    parse_rate,
     parse_retry_after,
 )
+from channels.twilio_http import Answered, HttpClient, error_of
 
 TIMEOUT: Final = 15.0  # seconds for a whole attempt
 STATUS_PATH: Final = "/hooks/twilio/status"
-_ANSWER_BYTES: Final = 1_000_000
+_PARTS_PER_SECOND: Final = "10"  # Twilio's own for an alphanumeric sender
 _VALIDITY_MAX: Final = 36_000  # seconds; what ValidityPeriod may be at most
 _CLOCK_SKEW: Final = timedelta(minutes=1)
 _LOOK_BACK: Final = 50  # messages to one number that are looked through
 _DARK_KEPT: Final = 10_000
 _E164: Final = re.compile(r"\+[1-9]\d{1,14}", re.ASCII)
+_NO_NUMBER: Final = "is not a possible phone number: write it like 090-1234-5678 or +819012345678"
 _ALPHANUMERIC: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +&_-]{1,11}")
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -90,70 +92,6 @@ _RECEIPTS: Final[dict[str, bool]] = {
 }
 
 
-class _Answered(Exception):
-    """Twilio answered, but not with success."""
-
-    def __init__(self, status: int, text: str, headers: Mapping[str, str]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.text = text
-        self.headers = headers
-
-
-class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the library has no types
-    """The Twilio library's way out: kept connections, a time-out, no redirects, no retries, headers kept."""
-
-    def __init__(self, concurrency: int, timeout: float) -> None:
-        self.is_async = True
-        self.timeout = timeout
-        self._concurrency = concurrency
-        self._session: aiohttp.ClientSession | None = None
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str] | None = None,
-        data: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  # the library calls it by this name
-        allow_redirects: bool = False,
-    ) -> Any:
-        """The answer to one request; raises _Answered for one that is not 2xx, aiohttp's errors for none."""
-        sent = dict(headers or {})
-        if auth is not None:
-            sent["Authorization"] = aiohttp.encode_basic_auth(*auth)
-        async with self._open().request(
-            method, url, params=params, data=data, headers=sent, allow_redirects=False
-        ) as response:
-            raw = bytearray()
-            async for part in response.content.iter_chunked(65_536):
-                raw += part
-                if len(raw) > _ANSWER_BYTES:
-                    raise aiohttp.ClientPayloadError("the answer is too long to be Twilio's")
-            text = raw.decode("utf-8", "replace")
-            if not 200 <= response.status < 300:
-                raise _Answered(response.status, text, response.headers)
-            return Response(response.status, text, response.headers)
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=30),
-                # A limit of its own for connecting: what never connected need not be looked up afterwards.
-                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=self.timeout * 2 / 3),
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
 class Sms:
     """Sends text messages, reads Twilio's status callbacks and people's replies."""
 
@@ -165,8 +103,11 @@ class Sms:
         Setting("TWILIO_MESSAGING_SERVICE_SID", "MG and 32 hexadecimal digits; or TWILIO_FROM"),
         Setting("TWILIO_FROM", "a number like +815012345678, or up to 11 letters and digits as the sender"),
         Setting("TWILIO_API_URL", "https://…, or http:// on a loopback address (default Twilio's own)"),
-        Setting("SMS_PARTS", "parts that one message may take, 1 to 10 (default 2)"),
+        Setting("SMS_PARTS_PER_SECOND", "parts a second that the account may send (default 10)"),
+        Setting("SMS_PARTS", "parts that one message may take, 1 to 10 (default 2)", shared=True),
+        Setting("SMS_DAILY_PARTS", "parts a day after which somebody is told; a real alert goes on", shared=True),
     )
+    has_second: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -178,12 +119,14 @@ class Sms:
     ) -> None:
         """`values` have been checked by `configure`."""
         self.budget = budget
-        account, token = values["TWILIO_ACCOUNT_SID"], values["TWILIO_AUTH_TOKEN"]
+        self.daily_parts = int(values["SMS_DAILY_PARTS"]) if values.get("SMS_DAILY_PARTS") else None
+        account, token = self._account, self._token = values["TWILIO_ACCOUNT_SID"], values["TWILIO_AUTH_TOKEN"]
         service = values.get("TWILIO_MESSAGING_SERVICE_SID")
         self._sender = {"messaging_service_sid": service} if service else {"from_": values["TWILIO_FROM"]}
         self._context = context
         self._clock = clock
-        self._http = _HttpClient(budget.concurrency, timeout)
+        self._patience = min(timeout, CHECK_SECONDS)
+        self._http = HttpClient(budget.concurrency, timeout)
         # An environment of its own, or the library would let TWILIO_EDGE and TWILIO_REGION choose the host.
         self._client = Client(account, token, http_client=self._http, environment={"TWILIO_EDGE": ""})
         if values.get("TWILIO_API_URL"):
@@ -204,6 +147,7 @@ class Sms:
             size=int(values.get("SMS_PARTS") or "2"),
             concurrency=32,
             invites_reply=bool(_E164.fullmatch(values.get("TWILIO_FROM") or "")),
+            rate=parse_rate(values.get("SMS_PARTS_PER_SECOND") or _PARTS_PER_SECOND),
         )
         if absent:
             missing = (
@@ -256,7 +200,7 @@ class Sms:
             listed = await self._client.api.v2010.account.messages.list_async(
                 to=address["phone"], limit=_LOOK_BACK, page_size=_LOOK_BACK
             )
-        except _Answered as answer:
+        except Answered as answer:
             outcome, _ = self._judge(answer)
             return outcome if isinstance(outcome, Deferred) else None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -271,6 +215,34 @@ class Sms:
             if recent and _plain(item.body or "").endswith(wanted) and item.direction != "inbound":
                 return Accepted(item.sid)
         return None
+
+    async def check(self) -> list[str]:
+        """What the account says about itself: see `channels.base.Checkable`."""
+        try:
+            async with asyncio.timeout(self._patience):
+                account = await self._client.api.v2010.accounts(self._account).fetch_async()
+        except Answered as answer:
+            return [self._fault(answer)]
+        except TimeoutError:
+            return [f"the provider does not answer within {self._patience:g} s"]
+        except (aiohttp.ClientError, OSError) as error:
+            return [f"the provider cannot be reached: {_words(error)}"]
+        except (TwilioException, ValueError, TypeError, AttributeError):
+            return ["what answers is not Twilio's API"]
+        if not isinstance(account.status, str):
+            return ["what answers is not Twilio's API"]
+        if account.status != "active":
+            return [f"the account is not active but {one_line(account.status)!r}: it sends nothing"]
+        return []
+
+    def _fault(self, answer: Answered) -> str:
+        code, words = error_of(answer.text)
+        said = one_line(f"{answer.status} {code or ''} {words}").replace(self._token, "…")
+        if answer.status == 401 or code == 20003:
+            return f"the provider does not accept the account SID or the auth token: {said}"
+        if answer.status == 404:
+            return f"the provider knows no such account: {said}"
+        return f"the provider does not tell about the account: {said}"
 
     def parse_receipts(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> list[Receipt]:
         """The receipt in a status callback. Raises SignatureError."""
@@ -313,7 +285,7 @@ class Sms:
                 validity_period=min(life, _VALIDITY_MAX),
                 **self._sender,
             )
-        except _Answered as answer:
+        except Answered as answer:
             return self._judge(answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Deferred(_words(error)), False
@@ -323,9 +295,9 @@ class Sms:
             return Deferred(one_line(f"an answer that cannot be read: {error}")), True
         return Accepted(made.sid), False
 
-    def _judge(self, answer: _Answered) -> tuple[Outcome, bool]:
+    def _judge(self, answer: Answered) -> tuple[Outcome, bool]:
         """What an answer other than success means, and whether the message may have been taken all the same."""
-        status, (code, words) = answer.status, _error(answer.text)
+        status, (code, words) = answer.status, error_of(answer.text)
         reason = one_line(f"{status} {code or ''} {words}")
         kind = CODES.get(code)
         if kind is Deferred or status in (408, 429) or (kind is None and status >= 500):
@@ -359,12 +331,12 @@ def parse_phone_address(raw: Mapping[str, str], *, region: str) -> Address:
         raise AddressError("phone", "is missing")
     try:
         number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException as error:
-        raise AddressError("phone", one_line(str(error))) from None
+    except phonenumbers.NumberParseException:
+        raise AddressError("phone", _NO_NUMBER) from None
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if not possible or number.extension or re.search("[A-Za-z]", text) or not _E164.fullmatch(written):
-        raise AddressError("phone", "is not a possible phone number")
+        raise AddressError("phone", _NO_NUMBER)
     return {"phone": written}
 
 
@@ -373,6 +345,13 @@ def _option_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
     parts = values.get("SMS_PARTS") or "2"
     if not re.fullmatch("[1-9]|10", parts):
         faults.append(("SMS_PARTS", "should be a number from 1 to 10"))
+    try:
+        parse_rate(values.get("SMS_PARTS_PER_SECOND") or _PARTS_PER_SECOND)
+    except ValueError as error:
+        faults.append(("SMS_PARTS_PER_SECOND", str(error)))
+    daily = values.get("SMS_DAILY_PARTS") or "1"
+    if not re.fullmatch(r"[1-9]\d{0,8}", daily, re.ASCII):
+        faults.append(("SMS_DAILY_PARTS", "should be a number from 1 to 999999999"))
     api = values.get("TWILIO_API_URL")
     if api and not _is_api_url(api):
         faults.append(("TWILIO_API_URL", "should be https://…, or http:// on a loopback address"))
@@ -406,18 +385,6 @@ def _is_api_url(text: str) -> bool:
     loopback = host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
     plain = not (url.user or url.password or url.query_string or url.fragment)
     return plain and bool(host) and (url.scheme == "https" or (url.scheme == "http" and loopback))
-
-
-def _error(text: str) -> tuple[int, str]:
-    """Twilio's error code (0 when it gave none) and its words."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return 0, text[:200]
-    if not isinstance(document, dict):
-        return 0, text[:200]
-    code = document.get("code")
-    return (code if isinstance(code, int) else 0), str(document.get("message", ""))
 
 
 def _words(error: Exception) -> str:

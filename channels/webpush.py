@@ -17,10 +17,10 @@ from pywebpush import WebPusher
 from yarl import URL
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
+from alertd.core.errors import AddressError
 from alertd.core.message import Budget, Button, Message
 from channels.base import (
     Address,
-    AddressError,
     Context,
     Field,
     Setting,
@@ -63,7 +63,7 @@ class WebPush:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         timeout: float = TIMEOUT,
     ) -> None:
-        self.budget = Budget(form="notification", size=2_000, concurrency=200)
+        self.budget = Budget(form="notification", size=2_000, concurrency=768)
         self._keys = context.vapid_keys
         self._hosts = hosts
         self._public_url = context.public_url

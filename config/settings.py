@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import time
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +40,15 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class BounceListen:
+    """Where bounces are taken in, and whether by LMTP or by SMTP."""
+
+    lmtp: bool
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the operator decided, checked. Paths are absolute; what may be secret is not in the repr."""
 
@@ -59,6 +69,10 @@ class Settings:
     time_zone: ZoneInfo
     region: str
     """ISO 3166 code of two capital letters."""
+    self_test: time | None
+    """When the daily self-test goes out, in `time_zone`; None: never."""
+    bounce_listen: BounceListen | None
+    """None: bounces go elsewhere."""
     channels: Mapping[str, str] = field(repr=False)
     """The channels' own settings as far as they are set: unchecked, by name without prefix."""
 
@@ -92,6 +106,8 @@ def load(
         organisation=reader.take("ORGANISATION", _organisation, "alertd"),
         time_zone=reader.take("TIME_ZONE", _time_zone, None) or machine_zone(environ.get("TZ", "")),
         region=reader.take("REGION", _region, "JP"),
+        self_test=reader.take("SELF_TEST", _time_of_day, time(10, 0)),
+        bounce_listen=reader.take("BOUNCE_LISTEN", _bounce_listen, None),
         channels=MappingProxyType({name: value for name, value in channels.items() if value is not None}),
     )
     faults = [*reader.faults, *judge(settings)]
@@ -333,10 +349,28 @@ def _zone(key: str) -> ZoneInfo | None:
         return None
 
 
+def _time_of_day(value: _Value) -> time | None:
+    if value.text.lower() == "off":
+        return None
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value.text, re.ASCII):
+        raise ValueError("write a local time as 10:00, or off")
+    return time.fromisoformat(value.text)
+
+
 def _region(value: _Value) -> str:
     if not re.fullmatch(r"[A-Za-z]{2}", value.text):
         raise ValueError("write a country as two letters, such as JP")
     return value.text.upper()
+
+
+def _bounce_listen(value: _Value) -> BounceListen:
+    right = "lmtp://ADDRESS:PORT or smtp://ADDRESS:PORT, such as lmtp://127.0.0.1:8024"
+    url = _split(value.text, right)
+    if url.scheme not in ("lmtp", "smtp") or not url.hostname or not url.port or url.path.strip("/"):
+        raise ValueError(f"write {right}")
+    if url.query or url.fragment or "@" in url.netloc:
+        raise ValueError(f"write {right}: no path, user, query or fragment")
+    return BounceListen(url.scheme == "lmtp", url.hostname, url.port)
 
 
 def _printable(text: str) -> bool:

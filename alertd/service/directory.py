@@ -2,20 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.alert import LANGUAGES, is_blank
+from alertd.core.alert import LANGUAGES, has_control, is_blank
 from alertd.core.audience import closes_loop
-from alertd.core.errors import Forbidden, Invalid
+from alertd.core.errors import AddressError, Forbidden, Invalid
+from alertd.core.escalation import QuietHours
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
-from alertd.service.contact import normalise_email, normalise_phone
-from alertd.service.posting import has_control
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import credentials, deliveries, instance, people, posts
 from alertd.store.rows import Row
@@ -38,11 +37,17 @@ class PersonDraft:
     groups: tuple[str, ...] = ()
     active: bool = True
     role: str | None = None  # None: leave it as it is
+    takes_self_test: bool | None = None  # the same
+    quiet_hours: tuple[str, str] | tuple[()] | None = None  # from and to, like 22:00; (): none; None: leave them
 
 
 def person_view(row: Row, groups: Sequence[str]) -> dict[str, Any]:
-    names = ("id", "name", "email", "phone", "language", "active", "role")
-    return {**{name: row[name] for name in names}, "groups": list(groups)}
+    names = ("id", "name", "email", "phone", "language", "active", "role", "takes_self_test")
+    return {**{name: row[name] for name in names}, "groups": list(groups), "quiet_hours": quiet_view(row)}
+
+
+def quiet_view(row: Row) -> dict[str, str] | None:
+    return {"from": row["quiet_from"], "to": row["quiet_to"]} if row["quiet_from"] is not None else None
 
 
 def list_people(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str, Any]]:
@@ -79,6 +84,55 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
     return person_view(row, groups), made
 
 
+def take_self_test(rt: Runtime, actor: Actor, takes: bool) -> None:
+    """Opt `actor` in to the daily self-test, or out of it."""
+    _change_own(rt, actor, {"takes_self_test": takes})
+
+
+def set_quiet_hours(rt: Runtime, actor: Actor, quiet: tuple[str, str] | tuple[()]) -> None:
+    """When `actor` is not to be disturbed, as two local times like 22:00; (): never so. Raises Invalid."""
+    values, faults = _quiet_values(quiet)
+    if faults:
+        raise Invalid(faults)
+    _change_own(rt, actor, values)
+
+
+def own_settings(rt: Runtime, actor: Actor) -> dict[str, Any]:
+    """What `actor` has chosen: `quiet_hours` ({"from", "to"} or None) and `takes_self_test`."""
+    with rt.store.read() as connection:
+        person = people.get(connection, actor.person_id)
+    if person is None:
+        return {"quiet_hours": None, "takes_self_test": False}
+    return {"quiet_hours": quiet_view(person), "takes_self_test": person["takes_self_test"]}
+
+
+def _change_own(rt: Runtime, actor: Actor, values: Mapping[str, Any]) -> None:
+    now, person_id = rt.now(), actor.person_id
+    with rt.store.write() as connection:
+        people.put(connection, person_id, values, now, people.bump_version(connection))
+        instance.record(
+            connection, at=now, actor=person_id, action="person.change", object=person_id, details=dict(values)
+        )
+
+
+def _quiet_values(quiet: tuple[str, str] | tuple[()]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The columns of these quiet hours, and what is wrong with them."""
+    if not quiet:
+        return {"quiet_from": None, "quiet_to": None}, []
+    start, end = quiet
+    try:
+        QuietHours.parse(start, end)
+    except ValueError as error:
+        return {}, [("quiet_hours.from", str(error))]
+    return {"quiet_from": start, "quiet_to": end}, []
+
+
+def names_of(rt: Runtime, person_ids: Collection[str]) -> dict[str, str]:
+    """What these people are called, by id; whoever is unknown is left out."""
+    with rt.store.read() as connection:
+        return {person_id: row["name"] for person_id, row in people.get_many(connection, person_ids).items()}
+
+
 def _guard_role(actor: Actor, draft: PersonDraft, before: Row | None) -> None:
     """Nobody makes somebody mightier than themselves, nor changes who stands above them."""
     if draft.role is not None and draft.role != (before["role"] if before else "staff") and not actor.may(Role.ADMIN):
@@ -97,16 +151,24 @@ def check_person(
     if id_fault:
         faults.append(("id", id_fault))
     faults += name_faults(draft.name)
-    for field, raw in (("email", draft.email), ("phone", draft.phone)):
+    given = {"email": draft.email, "phone": draft.phone}
+    for channel, field in PERSONAL.items():
+        raw = given[field]
         values[field] = None
         if raw is None or not raw.strip():
             continue
         try:
-            values[field] = normalise_email(raw) if field == "email" else normalise_phone(raw, rt.region)
-        except ValueError as error:
-            faults.append((field, str(error)))
+            values[field] = rt.parse[channel]({field: raw})[field]
+        except AddressError as error:
+            faults.append((field, error.message))
     if draft.language not in LANGUAGES:
         faults.append(("language", f"must be one of {', '.join(LANGUAGES)}"))
+    if draft.takes_self_test is not None:
+        values["takes_self_test"] = draft.takes_self_test
+    if draft.quiet_hours is not None:
+        quiet, quiet_faults = _quiet_values(draft.quiet_hours)
+        values |= quiet
+        faults += quiet_faults
     if draft.role is not None:
         try:
             values["role"] = Role.parse(draft.role).word

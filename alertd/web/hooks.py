@@ -1,7 +1,9 @@
 """What providers tell us: receipts and replies, each signed on the public URL."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +18,8 @@ from alertd.web.bodies import read_form
 from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
 from channels.base import Channel, Inbound, Receipts, Replies, SignatureError
+
+T = TypeVar("T")
 
 _TWILIO: Final = "sms"
 
@@ -39,8 +43,19 @@ _SAID: Final = {
 }
 
 
-def _channel(web: Web) -> Channel:
-    return web.channels[_TWILIO]
+def _accounts(web: Web) -> list[Channel]:
+    """The first account and perhaps the second: a call may come from either."""
+    return [channels[_TWILIO] for channels in (web.channels, web.seconds) if _TWILIO in channels]
+
+
+def _first_signed(read: Sequence[Callable[[], T]]) -> T:
+    """What the first account says whose signature this is. Raises NotFound without any account, Forbidden."""
+    if not read:
+        raise NotFound("SMS is not set up here")
+    for each in read:
+        with suppress(SignatureError):
+            return each()
+    raise Forbidden("the signature is missing or not right")
 
 
 def _public(request: Request) -> str:
@@ -51,29 +66,22 @@ def _public(request: Request) -> str:
 
 async def twilio_status(request: Request) -> Response:
     """Late news of a message. Unknown ones are kept and answered with success: they may be early."""
-    web, channel = web_of(request), _channel(web_of(request))
-    form = await read_form(request)
-    if not isinstance(channel, Receipts):
-        raise NotFound("SMS is not set up here")
-    try:
-        receipts = channel.parse_receipts(_public(request), request.headers, form)
-    except SignatureError as error:
-        raise Forbidden("the signature is missing or not right") from error
-    await in_thread(lambda: receive_receipts(web.rt, channel.kind, receipts))
+    web, form = web_of(request), await read_form(request)
+    accounts = [each for each in _accounts(web) if isinstance(each, Receipts)]
+    call = (_public(request), request.headers, form)
+    receipts = _first_signed([partial(account.parse_receipts, *call) for account in accounts])
+    await in_thread(lambda: receive_receipts(web.rt, _TWILIO, receipts))
     return Response(status_code=204)
 
 
 async def twilio_inbound(request: Request) -> Response:
     """A person's reply by SMS: kept before it is answered, asked back about where it is not clear."""
-    web, channel = web_of(request), _channel(web_of(request))
-    form = await read_form(request)
-    if not isinstance(channel, Replies):
-        raise NotFound("SMS is not set up here")
-    try:
-        inbound = channel.parse_reply(_public(request), request.headers, form)
-    except SignatureError as error:
-        raise Forbidden("the signature is missing or not right") from error
-    media, body = channel.render_answer(await _answer_to(web, channel.kind, inbound))
+    web, form = web_of(request), await read_form(request)
+    accounts = [each for each in _accounts(web) if isinstance(each, Replies)]
+    call = (_public(request), request.headers, form)
+    inbound = _first_signed([partial(account.parse_reply, *call) for account in accounts])
+    # Twilio sends the answer from the account that asks for it: what it looks like is the same for all.
+    media, body = accounts[0].render_answer(await _answer_to(web, _TWILIO, inbound))
     return Response(body, media_type=media)
 
 

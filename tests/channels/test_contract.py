@@ -10,8 +10,9 @@ from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcom
 from alertd.core.message import Budget
 from channels.base import Channel
 from channels.email import Email, Relay
+from channels.push_hosts import PushHosts
 from channels.sms import Sms
-from channels.webpush import PushHosts, WebPush
+from channels.webpush import WebPush
 from tests.channels.helpers import (
     CONTEXT,
     DELIVERY,

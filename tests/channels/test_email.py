@@ -1,6 +1,7 @@
 """E-mail: one letter each, nothing smuggled into its header, kept connections that die quietly."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from email import message_from_bytes, policy
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertd.core.delivery import Accepted, Deferred, Misconfigured
-from channels.base import AddressError, Channel, Context, SettingFaults
-from channels.email import CONNECTIONS, Email, Relay, compose
+from alertd.core.errors import AddressError
+from channels.base import Channel, Context, SettingFaults
+from channels.email import CONNECTIONS, Email, Relay
+from channels.letter import compose
 from tests.channels.helpers import CONTEXT, DELIVERY, LINK, MAIL, MESSAGE, in_an_hour, mail, message
 from tests.providers import SmtpServer
 from tests.providers.smtp import letter_fault
@@ -25,6 +28,14 @@ RELAY = "smtp://127.0.0.1:1?tls=none"
 
 async def send(channel: Channel, to: str = MAIL, key: str = DELIVERY) -> object:
     return await channel.send({"email": to}, MESSAGE, key=key, expires_at=in_an_hour())
+
+
+def returning(url: str) -> Email:
+    channel = Email.configure(
+        {"SMTP_URL": url, "MAIL_FROM": SENDER, "MAIL_BOUNCES": "Bounces@Alerts.City.example.jp"}, CONTEXT
+    )
+    assert isinstance(channel, Email)
+    return channel
 
 
 # The letter
@@ -63,6 +74,74 @@ async def test_a_repeated_letter_keeps_its_message_id(relay: SmtpServer, closing
     assert first.endswith("@city.example.jp>")
 
 
+def test_a_message_id_can_be_made_again_from_the_key_but_tells_nothing_of_it() -> None:
+    name, raw = compose(MESSAGE, sender=SENDER, organisation="", to=MAIL, key=DELIVERY)
+    assert re.fullmatch(r"<[a-z2-7]{26}@city\.example\.jp>", name)
+    assert compose(message(title="x"), sender=SENDER, organisation="", to="other@x.jp", key=DELIVERY)[0] == name
+    assert DELIVERY.partition(":")[2].encode() not in raw
+
+
+async def test_letters_of_one_alert_stand_together(relay: SmtpServer, closing: Closing) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    await send(channel)
+    await send(channel, key="another")
+    roots = {str(letter.message[name]) for letter in relay.letters for name in ("References", "In-Reply-To")}
+    assert roots == {f"<{MESSAGE.alert_id}@city.example.jp>"}
+
+
+def test_names_of_messages_are_never_folded() -> None:
+    sender = f"a@{'b' * 60}.{'c' * 60}.jp"
+    name, raw = compose(MESSAGE, sender=sender, organisation="", to=MAIL, key=DELIVERY)
+    for line in (f"Message-ID: {name}", f"References: <{MESSAGE.alert_id}@{sender[2:]}>"):
+        assert f"\r\n{line}\r\n".encode() in raw
+
+
+# The way back
+
+
+async def test_without_an_address_for_bounces_they_go_to_the_sender(relay: SmtpServer, closing: Closing) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    await send(channel)
+    assert relay.letters[0].sender == SENDER
+    assert channel.name_of_bounce(f"bounces+{'a' * 26}@city.example.jp") is None
+
+
+async def test_each_letter_has_a_way_back_of_its_own(relay: SmtpServer, closing: Closing) -> None:
+    channel = returning(relay.url)
+    closing(channel)
+    sent = [await send(channel), await send(channel, key="another"), await send(channel)]
+    first, second, again = (letter.sender for letter in relay.letters)
+    assert first == again != second
+    assert re.fullmatch(r"Bounces\+[a-z2-7]{26}@alerts\.city\.example\.jp", first)
+    for sender, outcome in zip((first, second, again), sent, strict=True):
+        assert outcome == Accepted(channel.name_of_bounce(sender))
+        assert outcome == Accepted(channel.name_of_bounce(sender.upper()))
+    assert {str(letter.message["From"].addresses[0].addr_spec) for letter in relay.letters} == {SENDER}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "bounces@alerts.city.example.jp",
+            f"bounces+{'a' * 25}@alerts.city.example.jp",
+            SENDER,
+            "",
+            "<>",
+            "postmaster",
+        ),
+        *(f"bounces+{'a' * 27}@alerts.city.example.jp", f"bounces+{'1' * 26}@alerts.city.example.jp"),
+        *(f"bounces+{'a' * 26}@city.example.jp", f"x+{'a' * 26}@alerts.city.example.jp"),
+        *(f"bounces-{'a' * 26}@alerts.city.example.jp", f"bounces+{'a' * 26}@alertsXcity.example.jp"),
+        f"bounces+{'a' * 26}@alerts.city.example.jp\n",
+    ],
+)
+def test_other_addresses_are_no_way_back(address: str) -> None:
+    assert returning(RELAY).name_of_bounce(address) is None
+
+
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_different_deliveries_have_different_message_ids(one: str, other: str) -> None:
     def name(key: str) -> str:
@@ -92,7 +171,7 @@ def test_nothing_can_be_smuggled_into_the_header(title: str, organisation: str, 
     assert bodies == [lines.encode("utf-8", "replace").decode()] * 2
     assert {name.lower() for name in parsed} == {
         *("from", "to", "subject", "date", "message-id", "auto-submitted"),
-        *("x-alertd-alert", "mime-version", "content-type"),
+        *("in-reply-to", "references", "x-alertd-alert", "mime-version", "content-type"),
     }
     assert [parseaddr(str(parsed["To"]))[1], parsed["From"].addresses[0].addr_spec] == [MAIL, SENDER]
 
@@ -314,7 +393,7 @@ def test_relays(url: str, relay: Relay) -> None:
     "url",
     [
         *("", "mail.example.jp", "http://x", "smtp://", "smtp://x:port", "smtp://x:99999", "smtp://x?tls=maybe"),
-        *("smtp://x?tsl=none", "smtp://user@x", "smtp://x/path", "smtp://user:hunter2@x:0x"),
+        *("smtp://x?tsl=none", "smtp://user@x", "smtp://a..b", "smtp://x/path", "smtp://user:hunter2@x:0x"),
     ],
 )
 def test_malformed_relays_are_refused_without_the_password(url: str) -> None:
@@ -328,6 +407,8 @@ def test_faults_are_named() -> None:
         ({"SMTP_URL": RELAY}, ["MAIL_FROM"]),
         ({"MAIL_FROM": SENDER}, ["SMTP_URL"]),
         ({"MAIL_FROM": "nobody", "SMTP_URL": "x"}, ["SMTP_URL", "MAIL_FROM"]),
+        ({"MAIL_BOUNCES": "nobody", "MAIL_PER_SECOND": "x"}, ["MAIL_PER_SECOND", "MAIL_BOUNCES"]),
+        ({"MAIL_BOUNCES": f"{'x' * 38}@example.jp"}, ["MAIL_BOUNCES"]),
     ):
         with pytest.raises(SettingFaults) as caught:
             Email.configure(values, CONTEXT)

@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from alertd.core.delivery import Accepted, Deferred, Misconfigured, Receipt
+from alertd.core.errors import AddressError
 from alertd.core.segments import count_segments
-from channels.base import AddressError, Channel, Inbound, Receipts, Replies, SettingFaults, SignatureError, Traceable
+from channels.base import Channel, Inbound, Receipts, Replies, SettingFaults, SignatureError, Traceable
 from channels.sms import Sms
 from tests.channels.helpers import CONTEXT, DELIVERY, MESSAGE, PHONE, in_an_hour, message, sms
 from tests.providers import TwilioServer
@@ -341,6 +342,11 @@ def test_parts() -> None:
     assert unsent(SMS_PARTS="10").budget.size == 10
 
 
+def test_a_ceiling_a_day_is_an_option() -> None:
+    assert unsent().daily_parts is None
+    assert unsent(SMS_DAILY_PARTS="5000").daily_parts == 5_000
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
@@ -355,6 +361,9 @@ def test_parts() -> None:
         ({"TWILIO_API_URL": "nonsense"}, ["TWILIO_API_URL"]),
         ({"SMS_PARTS": "0"}, ["SMS_PARTS"]),
         ({"SMS_PARTS": "11", "TWILIO_FROM": "!"}, ["SMS_PARTS", "TWILIO_FROM"]),
+        ({"SMS_PARTS_PER_SECOND": "0"}, ["SMS_PARTS_PER_SECOND"]),
+        ({"SMS_DAILY_PARTS": "0"}, ["SMS_DAILY_PARTS"]),
+        ({"SMS_DAILY_PARTS": "1.5", "SMS_PARTS_PER_SECOND": "fast"}, ["SMS_PARTS_PER_SECOND", "SMS_DAILY_PARTS"]),
     ],
 )
 def test_faults_are_named(changes: dict[str, str], names: list[str]) -> None:

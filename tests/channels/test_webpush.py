@@ -18,19 +18,11 @@ from hypothesis import strategies as st
 from py_vapid import Vapid02
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Refused
+from alertd.core.errors import AddressError
 from alertd.core.message import Button
-from channels.base import AddressError, Channel, Context, SettingFaults
-from channels.webpush import (
-    PAYLOAD_MAX,
-    PushHosts,
-    VapidTokens,
-    WebPush,
-    encrypt,
-    generate_key,
-    is_public,
-    load_key,
-    payload,
-)
+from channels.base import Channel, Context, SettingFaults
+from channels.push_hosts import PushHosts, is_public
+from channels.webpush import PAYLOAD_MAX, VapidTokens, WebPush, encrypt, generate_key, load_key, payload
 from tests.channels.helpers import (
     CONTEXT,
     DELIVERY,
@@ -68,7 +60,7 @@ def claims_of(header: str) -> dict[str, Any]:
 async def test_the_browser_reads_what_was_sent(push: PushService, closing: Closing) -> None:
     channel, address, subscription = subscribed(push)
     closing(channel)
-    outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    outcome = await channel.send(address, message(beacon="/b/bea-con_123"), key=DELIVERY, expires_at=in_an_hour())
     (taken,) = push.received(subscription)
     assert outcome == Accepted(f"{push.url}/message/{taken.id}")
     assert taken.payload == {
@@ -89,6 +81,7 @@ async def test_the_browser_reads_what_was_sent(push: PushService, closing: Closi
                 "alert": MESSAGE.alert_id,
                 "revision": 2,
                 "token": "tok-en_123",
+                "beacon": "/b/bea-con_123",
                 "drill": True,
                 "severity": "extreme",
                 "navigate": LINK,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import make_url
 
-from channels.registry import CHANNELS
-from config.settings import NAMES, Settings, SettingsError, load, machine_zone
+from channels.registry import all_settings
+from config.settings import NAMES, BounceListen, Settings, SettingsError, load, machine_zone
 
 CHANNEL_SETTINGS = ("PIGEON_URL", "PIGEON_TOKEN")
 KEY = "k" * 32
@@ -48,10 +49,12 @@ def test_nothing_set_gives_defaults_that_work_on_one_machine(tmp_path: Path) -> 
         secret_key=None,
         vapid_private_key=None,
         tick_seconds=1.0,
+        self_test=time(10, 0),
         trusted_proxies=(),
         organisation="alertd",
         time_zone=ZoneInfo("Asia/Tokyo"),
         region="JP",
+        bounce_listen=None,
         channels={},
     )
 
@@ -338,7 +341,7 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_the_example_names_every_setting_and_every_line_of_it_is_right(tmp_path: Path) -> None:
-    names = [setting.name for channel in CHANNELS for setting in channel.settings]
+    names = [setting.name for setting in all_settings()]
     example = (Path(__file__).parents[2] / "config" / "alertd.example.toml").read_text("utf-8")
     lines = re.findall(r"^# (\w+ = .*)$", example, re.MULTILINE)
     for secret in re.findall(r'"(/run/secrets/[^"]+)"', example):
@@ -347,3 +350,38 @@ def test_the_example_names_every_setting_and_every_line_of_it_is_right(tmp_path:
     found = load({"ALERTD_CONFIG": "alertd.toml"}, names)
     assert set(found.channels) == set(names)
     assert {line.split(" ")[0].removesuffix("_file").upper() for line in lines} == NAMES | set(names)
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("lmtp://127.0.0.1:8024", BounceListen(True, "127.0.0.1", 8024)),
+        ("smtp://[::1]:2525/", BounceListen(False, "::1", 2525)),
+        ("LMTP://localhost:24", BounceListen(True, "localhost", 24)),
+    ],
+)
+def test_where_bounces_are_taken_in(value: str, place: BounceListen) -> None:
+    assert settings(BOUNCE_LISTEN=value).bounce_listen == place
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("127.0.0.1:8024", "lmtp://127.0.0.1", "lmtp://:8024", "http://127.0.0.1:8024", "lmtp://127.0.0.1:0"),
+        *("lmtp://127.0.0.1:99999", "lmtp://me@127.0.0.1:8024", "lmtp://127.0.0.1:8024/x", "lmtp://127.0.0.1:8024?x=1"),
+    ],
+)
+def test_where_bounces_cannot_be_taken_in(value: str) -> None:
+    assert "lmtp://ADDRESS:PORT" in fault("BOUNCE_LISTEN", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [("06:30", time(6, 30)), ("23:59", time(23, 59)), ("off", None), ("OFF", None)]
+)
+def test_self_test(text: str, at: time | None) -> None:
+    assert settings(SELF_TEST=text).self_test == at
+
+
+@pytest.mark.parametrize("text", ["24:00", "6:30", "10:60", "never", "10:00:00", "１０:００"])
+def test_self_test_refused(text: str) -> None:
+    assert "write a local time as 10:00, or off" in fault("SELF_TEST", text)

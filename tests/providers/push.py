@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.providers.thread import HttpThread, Reset, cut
+from tests.providers.thread import HOST, HttpThread, Reset, cut
 
 BODY_MAX: Final = 4_096  # RFC 8030 section 7.2
 _HUGE_CHUNK: Final = b"x" * 65_536
@@ -93,6 +93,7 @@ class _Plan:
     reset: Reset | None = None
     huge: bool = False
     stall: bool = False
+    trickle: bool = False
     left: int | None = 1  # times; None for ever
 
 
@@ -106,8 +107,8 @@ class _Refused(Exception):
 class PushService(HttpThread):
     """`with PushService() as push:` serves on `push.host` until the block ends."""
 
-    def __init__(self, port: int = 0) -> None:
-        super().__init__(port)
+    def __init__(self, port: int = 0, address: str = HOST) -> None:
+        super().__init__(port, address)
         self._subscriptions: dict[str, BrowserSubscription] = {}
         self._plans: dict[str | None, deque[_Plan]] = {}
         self._messages: list[PushMessage] = []
@@ -180,6 +181,12 @@ class PushService(HttpThread):
         """Answer with a status and then keep its body back (until the service ends)."""
         self._plan(subscription, _Plan(status=status, stall=True, left=times))
 
+    def trickle(
+        self, status: int = 500, *, subscription: BrowserSubscription | None = None, times: int | None = 1
+    ) -> None:
+        """Answer with a status and then its body, one byte a second."""
+        self._plan(subscription, _Plan(status=status, trickle=True, left=times))
+
     def reset_plans(self) -> None:
         """Behave again."""
         with self.changed:
@@ -207,6 +214,12 @@ class PushService(HttpThread):
     def bytes_answered(self) -> int:
         with self.changed:
             return self._bytes_answered
+
+    @property
+    def subscriptions(self) -> list[BrowserSubscription]:
+        """Every browser that ever subscribed."""
+        with self.changed:
+            return list(self._subscriptions.values())
 
     def received(self, subscription: BrowserSubscription) -> list[PushMessage]:
         return [message for message in self.messages if message.subscription == subscription.id]
@@ -261,6 +274,8 @@ class PushService(HttpThread):
             return cut(request)
         if plan.huge:
             return await self._answer_hugely(request, plan.status or 400)
+        if plan.trickle:
+            return await self._answer_slowly(request, plan.status or 500)
         if plan.stall:
             return await self._answer_half(request, plan.status or 201)
         if plan.status is not None:
@@ -271,9 +286,8 @@ class PushService(HttpThread):
             return web.json_response({"errno": 0, "message": refusal.reason}, status=refusal.status)
         if plan.reset == "after":
             return cut(request)
-        return web.Response(
-            status=201, headers={"Location": f"{self.url}/message/{message.id}", "TTL": message.headers["TTL"]}
-        )
+        headers = {"Location": f"{self.url}/message/{message.id}", "TTL": message.headers["TTL"]}
+        return await self.answered(request, web.Response(status=201, headers=headers))
 
     def _accept(self, name: str, headers: Mapping[str, str], body: bytes) -> PushMessage:
         subscription = self._subscriptions.get(name)
@@ -309,6 +323,23 @@ class PushService(HttpThread):
         response.content_length = 10
         await response.prepare(request)
         await self.closing.wait()
+        return response
+
+    async def _answer_slowly(self, request: web.Request, status: int) -> web.StreamResponse:
+        response = web.StreamResponse(status=status)
+        response.content_length = 600
+        await response.prepare(request)
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            for _ in range(600):
+                await response.write(b"x")
+                await asyncio.wait((closing,), timeout=1)
+                if closing.done():
+                    break
+        except ConnectionError:
+            return response  # the sender had waited enough
+        finally:
+            closing.cancel()
         return response
 
     async def _answer_hugely(self, request: web.Request, status: int) -> web.StreamResponse:

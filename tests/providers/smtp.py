@@ -330,6 +330,9 @@ class _Handler:
         )
         if plan.taken:
             await self._act(server, plan)
+        self._relay.spring("before")
+        # What is returned is written before the loop gets to anything else.
+        asyncio.get_running_loop().call_soon(self._relay.spring, "after")
         return "250 2.0.0 Taken"
 
     async def _misbehave(self, server: SMTP, stage: Stage, recipient: str | None = None) -> _Plan:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from aiohttp import web
@@ -11,6 +12,15 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 Reset = Literal["before", "after"]
 """Where a connection is cut: before anything is taken, or after the message is taken but not answered."""
+When = Literal["before", "after"]
+"""When something is done about a message that was taken: before it is answered, or when the answer is written."""
+
+
+@dataclass
+class _Trap:
+    action: Callable[[], None]
+    left: int
+    when: When
 
 
 class LoopThread:
@@ -22,6 +32,7 @@ class LoopThread:
         self._thread: threading.Thread
         self._background: set[asyncio.Task[Any]] = set()
         self.closing = asyncio.Event()
+        self._trap: _Trap | None = None
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -52,6 +63,23 @@ class LoopThread:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    def on_taken(self, action: Callable[[], None], *, nth: int = 1, when: When = "before") -> None:
+        """Call `action`, once, in the server's thread, when the `nth` message from now on has been taken."""
+        with self.changed:
+            self._trap = _Trap(action, nth, when)
+
+    def spring(self, when: When) -> None:
+        """A message was taken (`before` its answer), or its answer was written (`after`)."""
+        with self.changed:
+            trap = self._trap
+            if trap is None or trap.when != when:
+                return
+            trap.left -= 1
+            if trap.left > 0:
+                return
+            self._trap = None
+        trap.action()
+
     def stop_listening(self) -> None:
         """Go away for good: connections are refused from now on."""
         self.call(self._close())
@@ -72,16 +100,17 @@ class LoopThread:
 
 
 class HttpThread(LoopThread):
-    """The same for a web application. `routes` are (method, path, handler)."""
+    """The same for a web application, on a loopback address. `routes` are (method, path, handler)."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, address: str = HOST) -> None:
         super().__init__()
         self.port = port
+        self.address = address
         self._runner: web.AppRunner | None = None
 
     @property
     def host(self) -> str:
-        return f"{HOST}:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -90,12 +119,23 @@ class HttpThread(LoopThread):
     def routes(self) -> list[web.RouteDef]:
         raise NotImplementedError
 
+    async def answered(self, request: web.Request, answer: web.Response) -> web.Response:
+        """Write the answer for a message that was taken, and spring what waits for that."""
+        self.spring("before")
+        try:
+            await answer.prepare(request)
+            await answer.write_eof()
+        except ConnectionError:
+            return answer  # whoever asked is gone
+        self.spring("after")
+        return answer
+
     async def _open(self) -> None:
         application = web.Application(client_max_size=1_000_000)
         application.add_routes(self.routes())
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self.port)
+        site = web.TCPSite(self._runner, self.address, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -1,5 +1,5 @@
-"""Twilio's Messages resource (2010-04-01): its form checks, its errors, its signed callbacks. Shares no code with the
-client library, so that it can judge it."""
+"""Twilio's Messages and Account resources (2010-04-01): their checks and errors, their signed callbacks. Shares no code
+with the client library, so that it can judge it."""
 
 import asyncio
 import hashlib
@@ -90,6 +90,7 @@ class TwilioServer(HttpThread):
         self._requests = 0
         self._look_ups = 0
         self._automatic: tuple[Sequence[str], float] | None = None
+        self._account_status = "active"
         self._client: aiohttp.ClientSession | None = None
 
     def settings(self, *, sender: str = NUMBER) -> dict[str, str]:
@@ -163,6 +164,11 @@ class TwilioServer(HttpThread):
         with self.changed:
             self._plans.clear()
 
+    def set_account(self, status: str) -> None:
+        """Say from now on that the account is this: active, suspended or closed."""
+        with self.changed:
+            self._account_status = status
+
     def report_automatically(self, *statuses: str, after: float = 0.0) -> None:
         """From now on call back for each new message: `statuses` in turn, the first `after` seconds; none: stop."""
         with self.changed:
@@ -188,7 +194,8 @@ class TwilioServer(HttpThread):
 
     def routes(self) -> list[web.RouteDef]:
         path = "/2010-04-01/Accounts/{account}/Messages.json"
-        return [web.post(path, self._create), web.get(path, self._list)]
+        account = "/2010-04-01/Accounts/{account}.json"
+        return [web.post(path, self._create), web.get(path, self._list), web.get(account, self._tell)]
 
     async def _open(self) -> None:
         self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15))
@@ -216,6 +223,33 @@ class TwilioServer(HttpThread):
                     return plan
         return _Plan()
 
+    async def _tell(self, request: web.Request) -> web.Response:
+        """The Account resource; what the next message would be answered is answered here too, and not used up."""
+        plan = self._peek()
+        if plan.hang:
+            await self.closing.wait()
+            return cut(request)
+        if plan.status is not None:
+            return self._planned(plan)
+        try:
+            self._authenticate(request)
+        except _Error as error:
+            return web.json_response(_error_body(error.status, error.code, error.message), status=error.status)
+        moment = format_datetime(datetime.now(UTC))
+        account = {"sid": self.account_sid, "owner_account_sid": self.account_sid, "friendly_name": "a town"}
+        state = {"status": self._account_status, "type": "Full", "date_created": moment, "date_updated": moment}
+        return web.json_response({**account, **state, "auth_token": self.auth_token, "subresource_uris": {}})
+
+    def _peek(self) -> _Plan:
+        with self.changed:
+            queue = self._plans.get(None)
+            return queue[0] if queue else _Plan()
+
+    def _planned(self, plan: _Plan) -> web.Response:
+        if isinstance(plan.body, str):
+            return web.Response(status=plan.status or 200, text=plan.body, headers=plan.headers)
+        return web.json_response(plan.body, status=plan.status or 200, headers=plan.headers)
+
     async def _create(self, request: web.Request) -> web.Response:
         with self.changed:
             self._requests += 1
@@ -230,9 +264,7 @@ class TwilioServer(HttpThread):
         if plan.reset == "before":
             return cut(request)
         if plan.status is not None:
-            if isinstance(plan.body, str):
-                return web.Response(status=plan.status, text=plan.body, headers=plan.headers)
-            return web.json_response(plan.body, status=plan.status, headers=plan.headers)
+            return self._planned(plan)
         try:
             self._authenticate(request)
             check_form(form)
@@ -244,7 +276,7 @@ class TwilioServer(HttpThread):
             return cut(request)
         if plan.reset == "after":
             return cut(request)
-        return web.json_response(self._render(message), status=201)
+        return await self.answered(request, web.json_response(self._render(message), status=201))
 
     def _record(self, form: Mapping[str, str]) -> SmsMessage:
         message = SmsMessage(

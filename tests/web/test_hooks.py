@@ -109,6 +109,26 @@ class TestSignature:
         assert (await phones.raw("POST", path, data=b"x" * 1_000_001, headers=headers)).status == 413
         assert (await phones.raw("GET", path)).status == 405
 
+    async def test_a_second_account_signs_too_and_each_with_its_own_token(
+        self, open_site: Callable[..., Site], twilio: TwilioServer
+    ) -> None:
+        with TwilioServer(account_sid=f"AC{'2' * 32}", auth_token="second") as other:
+            second = {f"SECOND_{name}": value for name, value in other.settings().items()}
+            async with Town(open_site(public_url=PUBLIC, settings={**twilio.settings(), **second})) as town:
+                town.move_in("taro", phone="090-1234-5678", email=None)
+                for path, status in ((STATUS, 204), (INBOUND, 200)):
+                    for token, expected in ((AUTH_TOKEN, status), ("second", status), ("third", 403), ("", 403)):
+                        form = {"From": PHONE, "Body": "1", "MessageSid": f"SM{next(_SIDS)}", "MessageStatus": "sent"}
+                        assert (await told(town, path, token=token, **form)).status == expected
+                alert = await town.alert(ask=ASK)
+                form = {"From": PHONE, "Body": "2", "MessageSid": f"SM{next(_SIDS)}"}
+                assert "けが" in (await told(town, INBOUND, token="second", **form)).raw.decode()
+                assert answers(town, alert) == [("hurt", "sms-reply")]
+
+    async def test_a_second_account_s_token_is_nothing_where_there_is_none(self, phones: Town) -> None:
+        answer = await told(phones, STATUS, token="second", MessageSid="SM1", MessageStatus="sent")
+        assert answer.status == 403
+
     async def test_where_no_sms_is_set_up_there_is_nothing_to_tell(self, town: Town) -> None:
         answer = await told(town, STATUS, MessageSid="SM1", MessageStatus="sent")
         assert (answer.status, answer.error["code"]) == (404, "not_found")

@@ -1,0 +1,153 @@
+"""Root of the bounce listener: `python -m alertd.bounces --socket FD`. The parent holds the listening socket.
+
+The mail server that gets what is sent to MAIL_BOUNCES hands it in here, by LMTP or by SMTP. It keeps every message
+until this says 250, which is after what it reports has been committed.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Final
+
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from alertd import lifeline, log
+from alertd.compose import Parts, compose, read_settings
+from alertd.core.errors import StoreUnavailable
+from alertd.service import heartbeat
+from alertd.service.reaching import receive_receipts
+from alertd.service.runtime import Runtime
+from channels.bounces import BOUNCE_MAX, parse_bounce
+from channels.email import Email
+
+logger = logging.getLogger(__name__)
+
+_ROLE: Final = "bounces"
+_CHANNEL: Final = Email.kind
+_IDLE_SECONDS: Final = 60.0
+_LINE_MAX: Final = 65_536  # bytes; mail programs write longer lines than they should
+_LATER: Final = "451 4.3.0 Cannot be kept now; try again later"
+_UNKNOWN: Final = "550 5.1.1 No letter of ours has this address"
+
+
+class Listener:
+    """What is answered to each command, by LMTP and SMTP alike. One message is for one letter."""
+
+    def __init__(self, rt: Runtime, channel: Email) -> None:
+        self._rt = rt
+        self._channel = channel
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Only addresses that a letter of ours may have come from are known here."""
+        if self._channel.name_of_bounce(address) is None:
+            return _UNKNOWN
+        if envelope.rcpt_tos:
+            return "452 4.5.3 One recipient at a time"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """250 once what is reported has been committed, or when nothing is."""
+        name = self._channel.name_of_bounce(envelope.rcpt_tos[0])
+        if name is None:
+            return _UNKNOWN
+        receipt = await asyncio.to_thread(parse_bounce, envelope.original_content or b"", name)
+        if receipt is None:
+            logger.info("a message to a return path was no report of delivery: ignored")
+            return "250 2.0.0 Not a report of delivery: ignored"
+        try:
+            await asyncio.to_thread(receive_receipts, self._rt, _CHANNEL, [receipt])
+        except StoreUnavailable as error:
+            logger.warning("a bounce has to wait: %s", error)
+            return _LATER
+        logger.info("a bounce: delivered=%s retire=%s", receipt.delivered, receipt.retire)
+        return "250 2.0.0 Taken"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Whatever is wrong here, the mail server keeps the message."""
+        logger.error("a bounce could not be taken", exc_info=error)
+        return _LATER
+
+
+class _Smtp(SMTP):
+    line_length_limit = _LINE_MAX
+
+
+class _Lmtp(LMTP):
+    line_length_limit = _LINE_MAX
+
+
+def make_protocol(listener: Listener, *, lmtp: bool) -> SMTP:
+    """One connection's conversation, in the running loop."""
+    kind = _Lmtp if lmtp else _Smtp
+    return kind(
+        listener,
+        data_size_limit=BOUNCE_MAX,
+        enable_SMTPUTF8=True,
+        hostname=socket.gethostname(),
+        ident="alertd",
+        timeout=_IDLE_SECONDS,
+        loop=asyncio.get_running_loop(),
+    )
+
+
+def main() -> int:
+    arguments = _parse()
+    log.configure(_ROLE)
+    if arguments.lifeline is not None:
+        lifeline.hold(arguments.lifeline)
+    parts = compose(read_settings(os.environ), arguments.public_url)
+    try:
+        heartbeat.start(parts.rt, arguments.id, _ROLE)
+        asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
+    finally:
+        parts.close()
+    return 0
+
+
+async def _serve(parts: Parts, process_id: str, listening: socket.socket) -> None:
+    channel, place = parts.channels[_CHANNEL], parts.settings.bounce_listen
+    if not isinstance(channel, Email) or place is None:
+        raise RuntimeError("bounces are taken in where mail is set up and ALERTD_BOUNCE_LISTEN says where")
+    listener = Listener(parts.rt, channel)
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stopped.set)
+    server = await loop.create_server(lambda: make_protocol(listener, lmtp=place.lmtp), sock=listening)
+    beating = asyncio.create_task(_beat(parts.rt, process_id))
+    ends = asyncio.create_task(stopped.wait())
+    await asyncio.wait((beating, ends), return_when=asyncio.FIRST_COMPLETED)
+    server.close()  # a conversation that is cut off here begins anew later, and a report that comes twice does no harm
+    if beating.done():
+        beating.result()
+    beating.cancel()
+    ends.cancel()
+
+
+async def _beat(rt: Runtime, process_id: str) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(heartbeat.beat, rt, process_id, _ROLE)
+        except StoreUnavailable as error:
+            logger.warning("no heartbeat: %s", error)
+        await asyncio.sleep(heartbeat.BEAT_SECONDS)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m alertd.bounces", description="started by alertd serve and bounces")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--public-url")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

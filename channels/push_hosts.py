@@ -1,0 +1,111 @@
+"""Whom a push endpoint may lead to: endpoints come from browsers, and nobody may point us at what is inside."""
+
+import ipaddress
+import re
+import socket
+from typing import Final, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+BIG_PUSH_SERVICES: Final = (
+    "fcm.googleapis.com",
+    "*.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+)
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that has been given out
+_HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
+
+
+class BlockedAddress(Exception):
+    """A push endpoint whose name leads to an address that is not on the public Internet."""
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` is a unicast address of the public Internet, whatever IPv6 form it is wrapped in."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is None and parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        return is_public(str(inner)) if inner is not None else parsed.is_global and parsed in _IPV6_UNICAST
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
+
+
+class PushHosts:
+    """Which hosts an endpoint may have: the big push services and what `PUSH_HOSTS` adds."""
+
+    def __init__(self, patterns: frozenset[str], sockets: frozenset[tuple[str, int]]) -> None:
+        self._patterns = patterns
+        self._sockets = sockets
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """From a comma separated list; ValueError names the first entry that is not `host`, `*.host` or `host:port`."""
+        patterns, sockets = set(BIG_PUSH_SERVICES), set()
+        for entry in filter(None, (part.strip().lower() for part in value.split(","))):
+            host, colon, port = entry.rpartition(":")
+            if not colon:
+                host, port = entry, ""
+            bare = host.removeprefix("[").removesuffix("]")
+            right = bool(_HOST.fullmatch(host)) if bare == host else is_ip(bare)
+            if not right or (colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536)):
+                raise ValueError(f"{entry!r} should be a host, *.host or host:port")
+            if colon and host.startswith("*"):
+                raise ValueError(f"{entry!r}: a port needs one exact host")
+            if colon:
+                sockets.add((bare, int(port)))
+            else:
+                patterns.add(bare)
+        return cls(frozenset(patterns), frozenset(sockets))
+
+    def trusts(self, host: str, port: int) -> bool:
+        """Whether an operator named exactly this host and port: plain http and any address are fine there."""
+        return (host.lower(), port) in self._sockets
+
+    def fault(self, url: URL) -> str | None:
+        """What is wrong with the place that `url` leads to, before its name is looked up; None when nothing is."""
+        host, port = (url.host or "").lower(), url.port or 0
+        if self.trusts(host, port):
+            return None
+        if url.scheme != "https" or port != 443:
+            return "must be https on port 443"
+        labels = host.split(".")
+        wildcards = {f"*.{'.'.join(labels[depth:])}" for depth in range(1, len(labels))}
+        if not self._patterns & {host, *wildcards}:
+            return f"{host!r} is not a push service that this installation knows"
+        if is_ip(host) and not is_public(host):
+            return f"{host!r} is not a public address"
+        return None
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up and lets nobody through to an address inside; asked again at every connection."""
+
+    def __init__(self, hosts: PushHosts) -> None:
+        self._hosts = hosts
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        results = await self._inner.resolve(host, port, family)
+        if not self._hosts.trusts(host, port):
+            for result in results:
+                if not is_public(result["host"]):
+                    raise BlockedAddress(f"{host!r} leads to {result['host']}, which is not a public address")
+        return results
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
