@@ -1,12 +1,13 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check
+.PHONY: help demo test check chaos
 
 help:
 	@echo "make demo          start everything on this machine, post an urgent alert, watch it arrive, keep serving"
 	@echo "make demo ONCE=1   the same, ending by itself"
 	@echo "make test          install what the tests need and run them all"
+	@echo "make chaos         do to it all that it must survive (hours; in parts: make chaos PART=1/8)"
 	@echo "make check         format, lint, types, layers, fast tests"
 
 demo: .venv/installed
@@ -15,6 +16,10 @@ demo: .venv/installed
 test: .venv/installed
 	@.ci/setup
 	@$(PYTHON) -m pytest
+
+chaos: .venv/installed
+	@.ci/setup
+	@$(PYTHON) -m tests.chaos --set long --state var/chaos $(if $(PART),--part $(PART)) $(if $(SEED),--seed $(SEED))
 
 check: .venv/installed
 	@$(PYTHON) -m ruff format --check --output-format concise .

@@ -58,6 +58,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.005)
 
 
+def give_away(directory: Path) -> list[str]:
+    """Give `directory` to the user postgres; the words before a command that is to run as that user.
+
+    PostgreSQL refuses to run as root.
+    """
+    setpriv = find_binary("setpriv")
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        raise Unavailable("the user postgres, and with it PostgreSQL,") from None
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    return [str(setpriv), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
 class _Server:
     """A running program and its directory."""
 
@@ -123,7 +137,7 @@ class Postgres:
         self._templates: dict[str, str] = {}
         self._directory = short_directory()
         self._directory.mkdir(mode=0o700)
-        as_owner = self._give_away() if os.geteuid() == 0 else []
+        as_owner = give_away(self._directory) if os.geteuid() == 0 else []
         data = str(self._directory / "data")
         initdb = [str(postgres.with_name("initdb")), "--no-sync", "--auth=trust", "--username=postgres"]
         try:
@@ -175,16 +189,6 @@ class Postgres:
     def stop(self) -> None:
         self._admin.close()
         self._server.stop()
-
-    def _give_away(self) -> list[str]:
-        # It refuses to run as root.
-        setpriv = find_binary("setpriv")
-        try:
-            user = pwd.getpwnam("postgres")
-        except KeyError:
-            raise Unavailable("the user postgres, and with it PostgreSQL,") from None
-        os.chown(self._directory, user.pw_uid, user.pw_gid)
-        return [str(setpriv), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(host=str(self._directory), user="postgres", dbname="postgres", autocommit=True)

@@ -1,0 +1,1 @@
+"""The faults that alertd must survive, done to real processes: `python -m tests.chaos --help`."""
