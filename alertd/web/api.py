@@ -2,19 +2,18 @@
 
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from alertd.core.acknowledgement import Way
-from alertd.core.errors import Invalid
+from alertd.core.errors import AddressError, Invalid
 from alertd.core.roles import Role
-from alertd.service import access, directory, importing, planning, posting, reaching, revising, watching
+from alertd.service import access, directory, exporting, importing, planning, posting, reaching, revising, watching
 from alertd.service.acknowledging import wish_of
 from alertd.web import answers, models
 from alertd.web.bodies import read_body, require_media
 from alertd.web.context import in_thread, web_of
 from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Header, Query, page_answer, read_limit
 from alertd.web.limits import TESTS
-from channels.base import AddressError
 
 _ROOT: Final = "/api/v1"
 _IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
@@ -110,6 +109,13 @@ async def get_recipients(call: Call) -> Response:
         lambda: watching.list_recipients(rt, call.path("id"), state=state, after=after, limit=limit)
     )
     return JSONResponse({"items": items, "next": cursor})
+
+
+async def get_export(call: Call) -> Response:
+    rt, alert_id = web_of(call.request).rt, call.path("id")
+    await in_thread(lambda: watching.read_alert(rt, call.actor, alert_id))
+    named = {"Content-Disposition": f'attachment; filename="alert-{alert_id}.csv"', "Cache-Control": "no-store"}
+    return StreamingResponse(exporting.export(rt, alert_id), media_type="text/csv; charset=utf-8", headers=named)
 
 
 async def get_people(call: Call) -> Response:
@@ -240,6 +246,8 @@ ENDPOINTS: Final = (
              answers.SummaryAnswer),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/recipients", Role.VIEWER, "Who has answered, by person", get_recipients,
              answers.PageAnswer[answers.RecipientAnswer], query=(_STATE, CURSOR, LIMIT)),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}/export", Role.VIEWER, "Every delivery with its evidence, as CSV",
+             get_export, None, gives="text/csv"),
     Endpoint("GET", f"{_ROOT}/people", Role.MANAGER, "People", get_people,
              answers.PageAnswer[answers.PersonAnswer], query=(CURSOR, LIMIT)),
     Endpoint("PUT", f"{_ROOT}/people/{{id}}", Role.MANAGER, "Make or replace a person", put_person,

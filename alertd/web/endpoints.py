@@ -83,6 +83,7 @@ class Endpoint:
     query: tuple[Query, ...] = ()
     headers: tuple[Header, ...] = ()
     takes: str | None = None  # the media type of a body that `handle` reads by itself
+    gives: str | None = None  # the media type of an answer that is no JSON
 
     async def __call__(self, request: Request) -> Response:
         _check_query(request, self.query)
@@ -189,6 +190,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     if endpoint.role is not None:
         operation["security"] = [{"bearer": []}]
         operation["x-role"] = endpoint.role.word
+    if endpoint.gives is not None:
+        operation["responses"][str(endpoint.status)]["content"] = {endpoint.gives: {"schema": {"type": "string"}}}
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, **_content(endpoint.body, schemas)}
     if endpoint.takes is not None:

@@ -27,7 +27,7 @@ from alertd.web.limits import Limits
 from channels import registry
 from channels.base import Context
 from channels.webpush import generate_key
-from tests.installation import BOSS, Bell, Clock, make_runtime, settle
+from tests.installation import BOSS, Bell, Clock, make_runtime, patient, settle
 from tests.providers.thread import HOST, LoopThread
 from tests.services import wait_until
 
@@ -98,6 +98,8 @@ class Site(LoopThread):
             session_secret=b"the secret of sessions",
             vapid_public_key=VAPID.public_key,
             vapid_key_id=VAPID.id,
+            patient=patient(self.rt),
+            seconds=registry.configure_second(self._settings, context),
         )
         self.web = web
         self._server = uvicorn.Server(

@@ -21,6 +21,7 @@ CONTRACT = {
     "POST /api/v1/alerts/{id}/acknowledgements": Role.STAFF,
     "GET /api/v1/alerts/{id}/summary": Role.VIEWER,
     "GET /api/v1/alerts/{id}/recipients": Role.VIEWER,
+    "GET /api/v1/alerts/{id}/export": Role.VIEWER,
     "GET /api/v1/people": Role.MANAGER,
     "PUT /api/v1/people/{id}": Role.MANAGER,
     "POST /api/v1/people/import": Role.MANAGER,

@@ -29,7 +29,7 @@ from alertd.store.engine import Store
 from alertd.web.app import build_app
 from alertd.web.context import Web
 from alertd.web.limits import Limits
-from tests.installation import LANES
+from tests.installation import LANES, PARSE, patient
 
 URL = "http://testserver"
 ADMIN = access.system_actor("admin", Role.ADMIN)
@@ -61,6 +61,7 @@ class Site:
 
     def __init__(self, directory_path: Path) -> None:
         self.clock = Clock()
+        self.directory = directory_path
         store = Store(f"sqlite:///{directory_path}/alertd.db")
         here = prepare(
             store, self.clock(), secret_key=None, vapid=None, make_vapid=lambda: VapidPair("key", "not used here")
@@ -79,6 +80,7 @@ class Site:
                 "sms": Budget("short", 5, 1),
                 "email": Budget("letter", 0, 1),
             },
+            parse=PARSE,
             lanes=LANES,
         )
         self.web = Web(
@@ -90,6 +92,7 @@ class Site:
             session_secret=here.session_secret,
             vapid_public_key="",
             vapid_key_id="key",
+            patient=patient(self.rt),
         )
         self.app = build_app(self.web, ())
         self._settle()
