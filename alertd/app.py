@@ -17,6 +17,7 @@ from alertd import bus, lifeline, log
 from alertd.compose import Parts, compose, read_settings
 from alertd.core.errors import StoreUnavailable
 from alertd.core.stream import FRAME_MAX
+from alertd.doctor import patient_of
 from alertd.hub import Hub
 from alertd.service import heartbeat, watching
 from alertd.service.acknowledging import acknowledge_all
@@ -43,6 +44,7 @@ def main() -> int:
             each, lambda *_: None
         )  # uvicorn raises them again when it has stopped, to whoever was there before
     try:
+        heartbeat.start(parts.rt, arguments.id, "web")
         asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
     finally:
         parts.close()
@@ -56,11 +58,13 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
         rt=rt,
         hub=hub,
         channels=parts.channels,
+        seconds=parts.seconds,
         limits=Limits(),
         acknowledgements=GroupCommit(partial(acknowledge_all, rt)),
         session_secret=parts.installation.session_secret,
         vapid_public_key=parts.vapid.public_key,
         vapid_key_id=parts.vapid.id,
+        patient=patient_of(parts),
     )
     server: uvicorn.Server
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from alertd import __version__, log
+from alertd import __version__, doctor, log
 from alertd.compose import DEFAULT_PORT, Parts, compose, read_settings
-from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES
+from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES, Language
 from alertd.core.audience import Audience
 from alertd.core.errors import Fault, StoreUnavailable
 from alertd.core.ids import make_id
@@ -66,7 +66,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     if lock is None:
         raise CannotStart(f"another alertd serve runs on {settings.data_dir}: stop it, or give this one --data")
     with lock:
-        return _run(arguments, settings, Roles(web=True, clock=True, channels=KINDS))
+        return _run(arguments, settings, Roles(web=True, clock=True, channels=KINDS, bounces=True))
 
 
 def _web(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -81,13 +81,19 @@ def _clock(arguments: argparse.Namespace, settings: Settings) -> int:
     return _run(arguments, settings, Roles(clock=True))
 
 
+def _bounces(arguments: argparse.Namespace, settings: Settings) -> int:
+    if settings.bounce_listen is None:
+        raise CannotStart("nobody knows where to listen: set ALERTD_BOUNCE_LISTEN, such as lmtp://127.0.0.1:8024")
+    return _run(arguments, settings, Roles(bounces=True))
+
+
 def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int:
     log.configure("supervisor")
     host, port = getattr(arguments, "host", ""), getattr(arguments, "port", 0)
     parts = compose(settings)
     if roles.channels:
         _release(parts, roles.channels)
-    if not roles.web:
+    if not roles.web and (roles.channels or roles.clock):
         _wait_for_public_url(parts)
     parts.close()
     os.environ.update(child_environment(os.environ, settings))
@@ -121,6 +127,14 @@ def _migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
     compose(settings).close()
     print("the store is at this version")
     return 0
+
+
+def _doctor(arguments: argparse.Namespace, settings: Settings) -> int:
+    log.configure("shell", level=logging.CRITICAL)  # what is wrong is told in the findings
+    findings = doctor.check_up(settings)
+    language: Language = "ja" if os.environ.get("LANG", "").startswith("ja") else "en"
+    print(doctor.as_json(findings) if arguments.json else doctor.as_text(findings, language))
+    return _REFUSED if any(finding.level == "fault" for finding in findings) else 0
 
 
 def _people_import(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -281,7 +295,10 @@ def _parser() -> argparse.ArgumentParser:
     worker = add("worker", _worker, "run the workers alone")
     worker.add_argument("--channel", action="append", choices=KINDS, help="only this one (may be repeated)")
     add("clock", _clock, "run the clock alone")
+    add("bounces", _bounces, "take in undeliverable mail")
     add("migrate", _migrate, "bring the store to this version")
+    made = add("doctor", _doctor, "check every part that an alert would need, and change nothing")
+    made.add_argument("--json", action="store_true")
 
     people = family("people", "people")
     made = add("import", _people_import, "take people in from a CSV file", people)

@@ -5,13 +5,14 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from alertd.bell import RedisBell
 from alertd.service.installation import Installation, VapidPair, find_public_url, keep_public_url, prepare
+from alertd.service.process_clock import ProcessClock
 from alertd.service.runtime import Runtime
+from alertd.store import ballast
 from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
@@ -29,6 +30,7 @@ class Parts:
     settings: Settings
     installation: Installation
     channels: Mapping[str, Channel]
+    seconds: Mapping[str, Channel]  # the same of second providers, where there are any
     vapid: VapidKey
     rt: Runtime
     bell: RedisBell
@@ -41,18 +43,20 @@ class Parts:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings, those of the channels included. Raises SettingsError."""
-    names = [setting.name for channel in registry.CHANNELS for setting in channel.settings]
-    return load(environ, names, _judge)
+    return load(environ, [setting.name for setting in registry.all_settings()], _judge)
 
 
 def _judge(settings: Settings) -> list[tuple[str, str]]:
     """What the channels and their keys say is wrong with what they were told."""
     faults: list[tuple[str, str]] = []
     url = settings.public_url or f"http://127.0.0.1:{DEFAULT_PORT}"
-    try:
-        registry.configure(settings.channels, Context(url, settings.organisation, settings.region))
-    except SettingFaults as error:
-        faults += error.faults
+    for configure in (registry.configure, registry.configure_second):
+        try:
+            configure(settings.channels, Context(url, settings.organisation, settings.region))
+        except SettingFaults as error:
+            faults += [fault for fault in error.faults if fault not in faults]  # what both share is told once
+    if settings.bounce_listen is not None and "MAIL_BOUNCES" not in settings.channels:
+        faults.append(("MAIL_BOUNCES", "name the address that bounces go to: BOUNCE_LISTEN takes them in"))
     try:
         _given_vapid(settings)
     except ValueError as error:
@@ -80,8 +84,9 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     the store; without that it is what stands there. Raises NewerStore, StoreUnavailable.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = Store(settings.database_url)
-    now = datetime.now(UTC)
+    clock = ProcessClock()
+    store = Store(settings.database_url, ballast.beside(settings.database_url))
+    now = clock.now()
     installation = prepare(
         store,
         now,
@@ -91,29 +96,35 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     )
     if store.is_sqlite and store.engine.url.database:
         os.chmod(store.engine.url.database, 0o600)  # it holds the keys, and how to reach everybody
+    if store.ballast is not None:
+        store.ballast.put_in_place()
     url = settings.public_url or public_url
     if url is not None:
         keep_public_url(store, url)
     url = url or find_public_url(store) or f"http://127.0.0.1:{DEFAULT_PORT}"
     keys = [load_key(pair.private_key) for pair in installation.vapid]
-    context = Context(url, settings.organisation, settings.region, {key.id: key for key in keys})
+    context = Context(url, settings.organisation, settings.region, {key.id: key for key in keys}, clock.now)
     channels = registry.configure(settings.channels, context)
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
     rt = Runtime(
         store=store,
         bell=bell,
-        now=lambda: datetime.now(UTC),
+        now=clock.now,
+        clock=clock,
+        self_test=settings.self_test,
         tokens=installation.tokens,
         public_url=url,
         organisation=settings.organisation,
         zone=settings.time_zone,
         region=settings.region,
         budgets={kind: channel.budget for kind, channel in channels.items()},
+        parse={kind: channel.parse_address for kind, channel in channels.items()},
         lanes={kind: channel.lane for kind, channel in channels.items()},
         missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
-    return Parts(settings, installation, channels, keys[0], rt, bell, redis)
+    seconds = registry.configure_second(settings.channels, context)
+    return Parts(settings, installation, channels, seconds, keys[0], rt, bell, redis)
 
 
 def _given_vapid(settings: Settings) -> VapidPair | None:

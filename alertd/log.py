@@ -54,5 +54,5 @@ def configure(role: str, level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     sys.excepthook = _log_uncaught
-    for chatty in ("twilio.http_client", "aiohttp.access", "rq", "alembic", "uvicorn.error"):
+    for chatty in ("twilio.http_client", "aiohttp.access", "rq", "alembic", "uvicorn.error", "mail.log"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -27,8 +27,8 @@ def python_child(name: str, supervisor_lifeline: Callable[[], int], module: str,
     return Child(name, command)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """The socket that web processes accept from. Raises CannotStart."""
+def listen(host: str, port: int, remedy: str = "choose another with --host and --port") -> socket.socket:
+    """A socket that children accept from. Raises CannotStart, with the `remedy`."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = addresses[0]
@@ -36,9 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
-        ) from error
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}; {remedy}") from error
     listening.listen(_BACKLOG)
     listening.set_inheritable(True)
     return listening
@@ -51,6 +49,7 @@ class Roles:
     web: bool = False
     clock: bool = False
     channels: tuple[str, ...] = ()
+    bounces: bool = False
 
 
 def run_roles(
@@ -82,6 +81,12 @@ def run_roles(
         children.append(python_child(f"worker:{channel}", lifeline, "workers", "worker", "--channel", channel, *shared))
     if roles.clock:
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
+    if roles.bounces and settings.bounce_listen is not None:
+        place = settings.bounce_listen
+        incoming = listen(place.host, place.port, "choose another with ALERTD_BOUNCE_LISTEN")
+        bounces = python_child("bounces", lifeline, "alertd.bounces", "--socket", str(incoming.fileno()), *shared)
+        bounces.keep_fds = (incoming.fileno(),)
+        children.append(bounces)
     supervisor = Supervisor(children, new_id)
     supervisor.run()
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
@@ -64,6 +64,7 @@ class Context:
     organisation: str
     region: str  # ISO 3166 code, for phone numbers written without a country
     vapid_keys: Mapping[str, VapidKey] = field(default_factory=dict)  # by id, retired ones included
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)  # the installation's time: one machine's clock may be wrong
 
 
 class Channel(Protocol):

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -185,6 +185,7 @@ class Email:
         self._bounces = bounces
         self._organisation = context.organisation
         self._relay = relay
+        self._clock = context.now
         self._pool: _Pool | None = None
 
     @classmethod
@@ -229,7 +230,7 @@ class Email:
 
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
         """One attempt. A repeated letter carries the same Message-ID."""
-        if expires_at <= datetime.now(UTC):
+        if expires_at <= self._clock():
             return Refused("expired")
         if self._pool is None:
             self._pool = _Pool(self._relay, self._sender.rpartition("@")[2])

@@ -3,8 +3,9 @@
 import asyncio
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar, Final
 
@@ -114,7 +115,6 @@ class Sms:
         values: Mapping[str, str],
         context: Context,
         budget: Budget,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         timeout: float = TIMEOUT,
     ) -> None:
         """`values` have been checked by `configure`."""
@@ -124,7 +124,7 @@ class Sms:
         service = values.get("TWILIO_MESSAGING_SERVICE_SID")
         self._sender = {"messaging_service_sid": service} if service else {"from_": values["TWILIO_FROM"]}
         self._context = context
-        self._clock = clock
+        self._clock = context.now
         self._patience = min(timeout, CHECK_SECONDS)
         self._http = HttpClient(budget.concurrency, timeout)
         # An environment of its own, or the library would let TWILIO_EDGE and TWILIO_REGION choose the host.
@@ -189,7 +189,7 @@ class Sms:
             self._remember_dark(key, since or now)
         else:
             self._dark.pop(key, None)
-        return outcome
+        return replace(outcome, dark=True) if dark and isinstance(outcome, Deferred) else outcome
 
     async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
         """The message at Twilio if it has been taken over since `since`: see `channels.base.Traceable`.

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Self
 
@@ -29,7 +29,7 @@ from channels.base import (
     one_line,
     parse_retry_after,
 )
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
+from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip, is_loopback
 
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 ENDPOINT_MAX: Final = 2_048
@@ -60,7 +60,6 @@ class WebPush:
         context: Context,
         subject: str,
         hosts: PushHosts,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         timeout: float = TIMEOUT,
     ) -> None:
         self.budget = Budget(form="notification", size=2_000, concurrency=768)
@@ -69,7 +68,7 @@ class WebPush:
         self._public_url = context.public_url
         self._subject = subject
         self._vapid = VapidTokens(subject)
-        self._clock = clock
+        self._clock = context.now
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -143,8 +142,9 @@ class WebPush:
         """Whether push services would take our word for who we are: see `channels.base.Checkable`. Asks nobody."""
         faults = [] if self._keys else ["there is no VAPID key: nobody can subscribe, and nothing can be sent"]
         fault = subject_fault(self._subject)
-        if fault:
-            derived = self._subject == _own_subject(self._public_url)
+        derived = self._subject == _own_subject(self._public_url)
+        # Whoever serves one machine alone reaches no phone by Apple's service either: that is told of the public URL.
+        if fault and not (derived and is_loopback(URL(self._public_url).host or "")):
             whence = f" (it comes from the public URL {self._public_url})" if derived else ""
             faults.append(f"Apple refuses everything with the VAPID subject {self._subject}{whence}: it {fault}")
         return faults

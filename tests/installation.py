@@ -6,6 +6,7 @@ The fixtures are for the `conftest.py` of whoever needs them.
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,11 +20,14 @@ from alertd.core.message import Budget
 from alertd.core.roles import Role
 from alertd.service import access, directory, posting
 from alertd.service.access import Issued, system_actor
+from alertd.service.checkup import Patient
 from alertd.service.directory import PersonDraft
 from alertd.service.installation import VapidPair, prepare
 from alertd.service.posting import Draft, Posted
 from alertd.service.runtime import Actor, Runtime
 from alertd.store.engine import Store
+from channels.email import parse_mail_address
+from channels.sms import parse_phone_address
 
 START: Final = datetime(2026, 11, 22, 3, 4, 5, 678_901, tzinfo=UTC)
 SECRET: Final = "a secret key that is long enough for tokens"
@@ -33,6 +37,11 @@ BUDGETS: Final = {
     "webpush": Budget("notification", 2_000, 100),
     "sms": Budget("short", 3, 20, invites_reply=True),
     "email": Budget("letter", 0, 4),
+}
+PARSE: Final[dict[str, Callable[[Mapping[str, str]], Mapping[str, str]]]] = {
+    "webpush": dict,
+    "sms": partial(parse_phone_address, region="JP"),
+    "email": parse_mail_address,
 }
 LANES: Final[dict[str, Callable[[Mapping[str, str]], str]]] = {
     "webpush": lambda address: address["endpoint"].split("/")[2],
@@ -142,10 +151,29 @@ def make_runtime(store: Store, clock: Clock, bell: Any, public_url: str = PUBLIC
         zone=ZoneInfo("Asia/Tokyo"),
         region="JP",
         budgets=BUDGETS,
+        parse=PARSE,
         lanes=LANES,
     )
     directory.ensure_system_person(rt, BOSS.person_id)
     return rt
+
+
+def patient(rt: Runtime) -> Patient:
+    """What the doctor is handed of an installation that has no Redis, no provider to ask and no public URL."""
+    return Patient(
+        store=rt.store,
+        now=rt.now,
+        wall=rt.now,
+        zone=rt.zone,
+        redis_url="unix:///nowhere/redis.sock",
+        public_url=None,
+        channels=rt.channels,
+        probes={},
+        missing=rt.missing,
+        roles=("clock", "web"),
+        self_test=rt.self_test,
+        sms_ceiling=None,
+    )
 
 
 def settle(rt: Runtime, person_id: str, **values: Any) -> None:

@@ -8,14 +8,15 @@ import pytest
 
 from alertd.core.delivery import State
 from alertd.core.stream import Close
+from alertd.web import metrics
 from alertd.web.api import ENDPOINTS
 from alertd.web.endpoints import Endpoint
-from channels.registry import CHANNELS
+from channels.registry import all_settings
 from config.settings import NAMES, PREFIX
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
-SETTINGS: Final = sorted({*NAMES, "CONFIG"} | {setting.name for channel in CHANNELS for setting in channel.settings})
+SETTINGS: Final = sorted({*NAMES, "CONFIG"} | {setting.name for setting in all_settings()})
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -27,6 +28,11 @@ def test_every_setting_is_explained(name: str) -> None:
 def test_every_call_is_listed(endpoint: Endpoint) -> None:
     call = f"`{endpoint.method} {endpoint.path.removeprefix('/api/v1')}`"
     assert call in (DOCS / "api.md").read_text()
+
+
+@pytest.mark.parametrize("name", metrics.NAMES)
+def test_every_metric_is_explained(name: str) -> None:
+    assert f"| `{name}` |" in (DOCS / "operating.md").read_text()
 
 
 @pytest.mark.parametrize("code", Close)

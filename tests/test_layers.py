@@ -12,7 +12,16 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("alertd", "channels", "workers", "config")
 
-ROOTS: Final = ("alertd.app", "alertd.cli", "alertd.__main__", "alertd.compose", "alertd.serve", "workers.__main__")
+ROOTS: Final = (
+    "alertd.app",
+    "alertd.doctor",
+    "alertd.bounces",
+    "alertd.cli",
+    "alertd.__main__",
+    "alertd.compose",
+    "alertd.serve",
+    "workers.__main__",
+)
 """They put everything together (`compose` is what they share) and may import anything. Only they read `config`, and
 nobody else imports them."""
 
@@ -44,6 +53,9 @@ TABLE: Final = (
     Room("alertd.web",        may=("alertd.core", "alertd.service", "alertd.hub", "alertd.web", "channels.base")),
     # One channel knows nothing of another.
     Room("channels",          may=("alertd.core", "channels.base")),
+    Room("channels.webpush",  may=("alertd.core", "channels.base", "channels.push_hosts")),
+    Room("channels.sms",      may=("alertd.core", "channels.base", "channels.twilio_http")),
+    Room("channels.email",    may=("alertd.core", "channels.base", "channels.letter")),
     Room("channels.registry", may=("alertd.core", "channels"), drivers=()),
     Room("workers",
          may=("alertd.core", "alertd.store", "alertd.queue", "alertd.service", "channels", "workers")),

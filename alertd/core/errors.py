@@ -8,7 +8,8 @@
     ├── NotFound         404   no such thing, or not yours to see
     ├── Conflict         409   true of another request, not of this one
     ├── Invalid          422   understood, and refused; `details` names each field
-    └── TooMany          429   later
+    ├── TooMany          429   later
+    └── DiskFull         503   later, when there is room again
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,20 @@ class TooMany(Fault):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DiskFull(Fault):
+    code = "disk_full"
+    retry_after: ClassVar[int] = 60
+
+
+class AddressError(ValueError):
+    """An address that its channel cannot use. `field` names the faulty part."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
 
 
 class StoreUnavailable(Exception):

@@ -130,6 +130,11 @@ class Hub:
         """How many connections there are."""
         return len(self._connections)
 
+    @property
+    def offset(self) -> int:
+        """How far the event log was told here."""
+        return self._position.offset
+
     def ring(self) -> None:
         """The event log may have grown."""
         self._bell.set()

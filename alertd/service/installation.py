@@ -73,6 +73,12 @@ def prepare(
     )
 
 
+def find_vapid(store: Store) -> tuple[VapidPair, ...]:
+    """The VAPID key pairs as they stand, the one in use first. Changes nothing. Raises StoreUnavailable."""
+    with store.read() as connection:
+        return tuple(VapidPair(key.id, key.value) for key in instance.list_keys(connection, "vapid"))
+
+
 def keep_public_url(store: Store, url: str) -> None:
     """Tell the other roles where the web is reached."""
     with store.write() as connection:

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, time, tzinfo
 from typing import Protocol
 
 from alertd.core.acknowledgement import TokenKeys
 from alertd.core.ids import make_id
 from alertd.core.message import Budget
 from alertd.core.roles import Role
+from alertd.service.process_clock import ProcessClock
 from alertd.store.engine import Store
 
 
@@ -42,8 +43,16 @@ class Runtime:
     zone: tzinfo
     region: str
     budgets: Mapping[str, Budget]  # by channel, in the order in which channels are listed
+    parse: Mapping[str, Callable[[Mapping[str, str]], Mapping[str, str]]]  # by channel: the address, or AddressError
     lanes: Mapping[str, Callable[[Mapping[str, str]], str]]  # by channel: the lane that an address lies in
     missing: Mapping[str, str] = field(default_factory=dict)  # channels that are not set up, and what they lack
+    self_test: time | None = None  # when the daily self-test goes out, local; None: never
+    clock: ProcessClock | None = None  # what `now` comes from where there are other processes to compare it with
+
+    def require_room(self) -> None:
+        """Raises DiskFull while the store has no room for anything new."""
+        if self.store.ballast is not None:
+            self.store.ballast.require_room()
 
     def new_id(self) -> str:
         return make_id(self.now(), os.urandom(10))

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 
 from alertd.core.errors import Invalid, StoreUnavailable
+from alertd.store.ballast import Ballast
 
 _BUSY_SECONDS: Final = 3  # how long a writer waits for another process before the caller is told to come again
 _TURN_SECONDS: Final = 5  # how long for this process's own writers
@@ -21,9 +22,11 @@ class Store:
     """A database. `write` and `read` are its only transactions; safe to use from several threads.
 
     On SQLite one lock per process queues the writers, so that only other processes are ever waited for by polling.
+    `ballast` is given up as soon as a write finds the disk full.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ballast: Ballast | None = None) -> None:
+        self.ballast = ballast
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         options: dict[str, Any] = {
@@ -56,7 +59,7 @@ class Store:
 
         Raises StoreUnavailable when the database is busy or gone, Invalid for text that it cannot hold.
         """
-        with self._writing, _translated(), self.engine.connect() as connection:
+        with self._writing, _translated(self.ballast), self.engine.connect() as connection:
             writing = connection.execution_options(writes=True)
             with writing.begin():
                 yield writing
@@ -64,7 +67,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One transaction that only reads, with one consistent view on SQLite. Raises StoreUnavailable."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with _translated(self.ballast), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -76,6 +79,12 @@ class Store:
         # A pool that was disposed of leaves what comes back later to the garbage collector.
         if self._closed and connection is not None:
             connection.close()
+
+
+def is_made(url: str) -> bool:
+    """Whether opening a store there would find one; an SQLite file that is not there would be made."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
 
 
 class _Turn:
@@ -93,10 +102,12 @@ class _Turn:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(ballast: Ballast | None) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
+        if ballast is not None and ballast.is_needed(error.__cause__):
+            ballast.give_up()
         raise StoreUnavailable(type(error).__name__ + ": " + str(error.__cause__ or error).splitlines()[0]) from error
     except (DataError, UnicodeEncodeError) as error:
         # PostgreSQL holds no NUL, neither engine holds half a surrogate pair: whoever sent that is told so.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from alertd.core.stream import Position
 from alertd.store.rows import insert_new
-from alertd.store.schema import audit, boards, instance, keys, workers
+from alertd.store.schema import audit, boards, circuits, instance, keys, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ def beat(connection: Connection, worker_id: str, now: datetime) -> bool:
 
 
 def end_worker(connection: Connection, worker_id: str) -> None:
+    connection.execute(delete(circuits).where(circuits.c.worker_id == worker_id))
     connection.execute(delete(workers).where(workers.c.id == worker_id))
 
 

@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from alembic import command
 from alembic.config import Config
@@ -32,6 +32,18 @@ def migrate(store: Store) -> str:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return _current(connection) or ""
+
+
+Standing = Literal["current", "older", "newer"]
+
+
+def standing(connection: Connection) -> Standing:
+    """How the database stands to this version. Changes nothing."""
+    current, scripts = _current(connection), ScriptDirectory.from_config(_config())
+    if current == scripts.get_current_head():
+        return "current"
+    known = {script.revision for script in scripts.walk_revisions()}
+    return "older" if current is None or current in known else "newer"
 
 
 def is_migrated(connection: Connection) -> bool:

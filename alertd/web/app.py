@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from alertd.core.errors import Fault, StoreUnavailable, TooMany
-from alertd.web import api, health, hooks, pages, sockets
+from alertd.core.errors import DiskFull, Fault, StoreUnavailable, TooMany
+from alertd.web import api, health, hooks, metrics, pages, sockets
 from alertd.web.bodies import STATUS, error_response, status_code_name
 from alertd.web.context import Web
 from alertd.web.endpoints import openapi, routes
@@ -24,7 +24,7 @@ from alertd.web.security import SecurityHeaders
 
 log = logging.getLogger(__name__)
 
-_FOR_PROGRAMS: Final = ("/api/", "/hooks/", "/health/", "/openapi.json")
+_FOR_PROGRAMS: Final = ("/api/", "/hooks/", "/health/", "/metrics", "/openapi.json")
 _BUSY_SECONDS: Final = 2
 
 Background = Callable[[], Awaitable[None]]
@@ -32,7 +32,7 @@ Background = Callable[[], Awaitable[None]]
 
 def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
     """The web application. `background` runs as long as it does; when one of them ends, the process must end too."""
-    document = openapi(api.ENDPOINTS, (*sockets.OTHERS, *hooks.OTHERS, *health.OTHERS, *letter.OTHERS))
+    document = openapi(api.ENDPOINTS, (*sockets.OTHERS, *hooks.OTHERS, *health.OTHERS, *metrics.OTHERS, *letter.OTHERS))
 
     async def describe(_request: Request) -> Response:
         return JSONResponse(document)
@@ -58,6 +58,7 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
             *routes(api.ENDPOINTS),
             *hooks.routes,
             *health.routes,
+            *metrics.routes,
             *pages.routes,
         ],
         exception_handlers={
@@ -76,7 +77,9 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
 
 async def _answer(request: Request, status: int, code: str, message: str, fault: Fault | None = None) -> Response:
     details = fault.details if fault else ()
-    retry_after = fault.retry_after if isinstance(fault, TooMany) else _BUSY_SECONDS if status == 503 else None
+    retry_after = _BUSY_SECONDS if status == 503 else None
+    if isinstance(fault, TooMany | DiskFull):
+        retry_after = fault.retry_after
     if request.url.path.startswith(_FOR_PROGRAMS):
         return error_response(status, code, message, details, retry_after)
     response = await pages.error_page(request, status, code, message, details)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from alertd.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooMany, Unauthenticated
+from alertd.core.errors import Conflict, DiskFull, Fault, Forbidden, Invalid, NotFound, TooMany, Unauthenticated
 
 REQUEST_MAX: Final = 1_000_000  # bytes of a request's body
 _FIELDS_MAX: Final = 1_000
@@ -23,6 +23,7 @@ STATUS: Final[dict[type[Fault], int]] = {
     Conflict: 409,
     Invalid: 422,
     TooMany: 429,
+    DiskFull: 503,
 }
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -1,7 +1,7 @@
 """What the routes of one web process share; it stands in `app.state.web`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from alertd.hub import Hub
 from alertd.service.acknowledging import Acknowledged, Acknowledging
+from alertd.service.checkup import Patient
 from alertd.service.group_commit import GroupCommit
 from alertd.service.runtime import Runtime
 from alertd.web.limits import Limits
@@ -30,6 +31,8 @@ class Web:
     session_secret: bytes
     vapid_public_key: str
     vapid_key_id: str
+    patient: Patient  # what the doctor looks at
+    seconds: Mapping[str, Channel] = field(default_factory=dict)  # of second providers
 
     @property
     def origin(self) -> str:

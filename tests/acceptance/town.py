@@ -106,6 +106,7 @@ class Town:
         self.processes: list[Process] = []
         self.people: dict[str, Person] = {}
         self.admin = ""
+        self.settings: dict[str, str] = {}  # a test's own, over those below
         self._http: aiohttp.ClientSession
         self._readers: list[asyncio.Task[None]] = []
         self._stack = contextlib.ExitStack()
@@ -142,7 +143,8 @@ class Town:
         }
         if self.database_url:
             ours |= {"ALERTD_DATABASE_URL": self.database_url, "ALERTD_REDIS_URL": self.redis_url or ""}
-        return {name: value for name, value in os.environ.items() if not name.startswith("ALERTD_")} | ours
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ALERTD_")}
+        return inherited | ours | self.settings
 
     def start(self, *arguments: str) -> Process:
         process = Process(*arguments, environment=self.environment, log=self.directory / "log")
@@ -170,7 +172,7 @@ class Town:
                 try:
                     async with self._http.get(f"{url}/health/ready") as answer:
                         roles = [role["role"] for role in (await answer.json())["roles"]]
-                except aiohttp.ClientError:
+                except (aiohttp.ClientError, TimeoutError):
                     return False
                 if roles.count("worker") < channels * (2 if self.database_url else 1) or "clock" not in roles:
                     return False
