@@ -7,6 +7,7 @@ import sys
 
 from alertd import lifeline, log
 from alertd.compose import Parts, compose, read_settings
+from alertd.core.flow import PRIMARY, SECONDARY
 from alertd.service import heartbeat
 from workers.clock import Clock
 from workers.worker import WorkerProcess
@@ -31,9 +32,12 @@ def main() -> int:
 def _work(parts: Parts, arguments: argparse.Namespace) -> None:
     if arguments.replaces:
         heartbeat.end(parts.rt, [arguments.replaces])  # its process is known to be gone: no need to wait for its lease
+    providers = {PRIMARY: parts.channels[arguments.channel]}
+    if arguments.channel in parts.seconds:
+        providers[SECONDARY] = parts.seconds[arguments.channel]
     WorkerProcess(
         parts.rt,
-        parts.channels[arguments.channel],
+        providers,
         arguments.id,
         parts.redis_url,
         parts.installation.instance.name,

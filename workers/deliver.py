@@ -4,49 +4,100 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from anyio import to_thread
 
-from alertd.core.delivery import Deferred, Outcome, State, after_attempt
+from alertd.core.delivery import Deferred, Outcome, State, Transition, after_attempt
 from alertd.core.errors import StoreUnavailable
-from alertd.core.message import Message, Rendered
-from alertd.service import posting, views
+from alertd.core.flow import PRIMARY, Passage
+from alertd.core.message import Message
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries
-from alertd.store.deliveries import Claim, Settlement
+from alertd.store import deliveries
+from alertd.store.deliveries import NOT_ATTEMPTED, Claim, Settlement
 from alertd.store.rows import Row
 from channels.base import Channel, Traceable
+from workers.ceiling import Ceiling
+from workers.lease import Lease
+from workers.providers import Providers
+from workers.texts import Outdated, Texts
 
 log = logging.getLogger(__name__)
 
 _CLAIM_MOST: Final = 200
 _SETTLE_SECONDS: Final = 0.05  # outcomes that come within this share a commit
 _LOOK_SECONDS: Final = 0.25  # how often new work is looked for while attempts are under way
-_TEXTS_MOST: Final = 64
 _STORE_RETRY_SECONDS: Final = 0.5
 TICKET_SECONDS: Final = 30.0  # how long one ticket is worked on, so that RQ hears from its worker
 
 
-class Deliverer:
-    """One channel's sender in one worker process. `drain` may be called again and again; one runs at a time."""
+class _LeaseLapsed(Exception):
+    """Others may hold by now what was claimed: nothing of it may be sent."""
 
-    def __init__(self, rt: Runtime, channel: Channel, worker_id: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of asking a provider."""
+
+    outcome: Outcome
+    provider: str
+
+
+class Deliverer:
+    """One channel's sender in one worker process. `drain` may be called again and again; one runs at a time.
+
+    `channels` are the channel's providers by their names, in the order in which they are used.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        channels: Mapping[str, Channel],
+        worker_id: str,
+        *,
+        lease: Lease | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._rt = rt
-        self._channel = channel
         self._worker_id = worker_id
+        self._monotonic = monotonic
+        self._lease = lease or Lease(monotonic(), float("inf"))
+        self._providers = Providers(channels, monotonic)
+        first = self._providers.first
+        self._kind = first.kind
+        self._texts = Texts(rt, first.kind)
+        self._ceiling = Ceiling(rt, first.kind, getattr(first, "daily_parts", None))
         self._one_at_a_time = asyncio.Lock()
+        self._settling = asyncio.Lock()
         self._stopping = False
         self._forgotten = True
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._look = asyncio.Event()
+        self._ended, self._worth = 0, 1
+        self._more_is_due = True
         self._outcomes: list[Settlement] = []
-        self._texts: dict[tuple[str, int, str], Rendered] = {}
-        self._alerts: dict[tuple[str, int], Row] = {}
+        self._unattempted: list[Claim] = []
 
     def stop(self) -> None:
         """Claim nothing more; what is in hand is finished."""
         self._stopping = True
+
+    def drop(self) -> None:
+        """Break off every attempt under way without a word: others may hold these deliveries by now."""
+        self._forgotten = True
+        for task in self._under_way:
+            task.cancel()
+
+    def share(self, workers: int) -> None:
+        """Keep to one part of so many of what the providers take in a second."""
+        self._providers.share(workers)
+
+    def circuits(self) -> list[dict[str, Any]]:
+        """What keeps attempts back just now: see `Providers.circuits`."""
+        return self._providers.circuits()
 
     async def drain(self) -> int:
         """Attempt what is due until nothing is, or until the ticket's time is up; the number of attempts."""
@@ -61,132 +112,167 @@ class Deliverer:
                 await settling
 
     async def _drain(self) -> int:
-        most = self._channel.budget.concurrency
-        worth = max(1, most // 4)  # a claim for every single place that falls free would cost more than it gives
-        under_way: set[asyncio.Task[None]] = set()
-        more_is_due = True
-        least = worth
-        look = asyncio.Event()
-
-        def end(task: asyncio.Task[None]) -> None:
-            under_way.discard(task)
-            if not under_way or (more_is_due and most - len(under_way) >= worth):
-                look.set()
-
+        self._more_is_due = True
         attempts, ends_at = 0, time.monotonic() + TICKET_SECONDS
         while True:
-            look.clear()
-            room = min(most - len(under_way), _CLAIM_MOST)
-            claims: list[Claim] = []
-            if room >= least and not self._stopping and time.monotonic() < ends_at:
-                claims = await self._claim(room)
-                more_is_due = len(claims) == room
-            attempts += len(claims)
+            self._look.clear()
+            self._ended = 0
+            may_claim = not self._stopping and time.monotonic() < ends_at
+            claims = await self._claim() if may_claim else []
             for claim in claims:
-                task = asyncio.create_task(self._attempt(claim))
-                under_way.add(task)
-                task.add_done_callback(end)
-            if not under_way:
+                self._begin(claim)
+            attempts += len(claims)
+            if len(claims) == _CLAIM_MOST:
+                continue
+            wait = self._providers.wait() if may_claim and self._more_is_due else 0.0
+            if not self._under_way and not wait and not (may_claim and self._ended):
                 return attempts
-            try:
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await look.wait()
-                least = worth
-            except TimeoutError:
-                least = 1  # attempts hang: whatever place there is goes to new work
+            # What ended while work was looked for may have made room for more.
+            if self._under_way or not self._ended:
+                await self._rest(min(wait, _LOOK_SECONDS) if wait else _LOOK_SECONDS)
 
-    async def _claim(self, most: int) -> list[Claim]:
-        """What is due and now ours; nothing while the store is away: attempts under way must not be left alone."""
+    async def _rest(self, longest: float) -> None:
+        """Until a new look for work is worth it."""
+        # A claim for every single place that falls free would cost more than it gives.
+        self._ended, self._worth = 0, max(1, len(self._under_way) // 4)
         try:
-            return await to_thread.run_sync(self._claim_now, most)
+            async with asyncio.timeout(longest):
+                await self._look.wait()
+        except TimeoutError:
+            return
+
+    def _begin(self, claim: Claim) -> None:
+        task = asyncio.create_task(self._attempt(claim, self._providers.begin(claim)))
+        self._under_way.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._ended += 1
+        if not self._under_way or (self._more_is_due and self._ended >= self._worth):
+            self._look.set()
+
+    async def _claim(self) -> list[Claim]:
+        """What is due and now ours; nothing while the store is away: attempts under way must not be left alone."""
+        limit = min(self._providers.first.budget.concurrency - len(self._under_way), _CLAIM_MOST)
+        room = self._providers.room(limit)
+        if room.limit <= 0 or not self._lease.is_fresh(self._monotonic()):
+            return []
+        if self._forgotten and not await self._settle():
+            return []  # what is known to have gone out must not be claimed again as lost
+        wanted = room.limit
+
+        def claim_now() -> list[Claim]:
+            now = self._rt.now()
+            with self._rt.store.write() as connection:
+                if self._forgotten and not self._under_way:
+                    # Nothing is under way: whatever still stands under our name was lost by a fault.
+                    deliveries.lapse(connection, [self._worker_id], now)
+                self._ceiling.look(connection)
+                return deliveries.claim(connection, self._kind, self._worker_id, wanted, now, room)
+
+        try:
+            claims = await to_thread.run_sync(claim_now)
         except StoreUnavailable as error:
             log.warning("the store is unavailable: %s", error)
             return []
-
-    def _claim_now(self, most: int) -> list[Claim]:
-        now = self._rt.now()
-        with self._rt.store.write() as connection:
-            if self._forgotten:
-                # Nothing is under way when a drain begins: whatever still stands under our name was lost by a fault.
-                deliveries.lapse(connection, [self._worker_id], now)
-            claims = deliveries.claim(connection, self._channel.kind, self._worker_id, most, now)
-        self._forgotten = False
+        self._forgotten = self._forgotten and bool(self._under_way)
+        self._more_is_due = len(claims) == wanted or room.is_short
         return claims
 
-    async def _attempt(self, claim: Claim) -> None:
-        outcome: Outcome
+    async def _attempt(self, claim: Claim, passage: Passage) -> None:
+        alert: Row | None = None
+        units = 0
         try:
-            alert = await self._alert(claim)
-            message = self._message(claim, alert)
-            outcome = await self._send(claim, message, alert["expires_at"])
+            alert, message = await self._texts.of(claim)
+            units = self._providers.cost(message)
+            refusal = self._ceiling.refusal(claim.drill, units)
+            if refusal is not None:
+                self._providers.let_go(passage)
+                cancelled = Transition(State.CANCELLED, refusal, counted=False)
+                self._outcomes.append(Settlement(claim, NOT_ATTEMPTED, cancelled))
+                return
+            answer = await self._ask(claim, message, alert["expires_at"], units)
+        except (Outdated, _LeaseLapsed, StoreUnavailable):
+            self._providers.let_go(passage)
+            self._unattempted.append(claim)
+            return
+        except asyncio.CancelledError:
+            self._providers.let_go(passage)
+            raise
         except Exception as error:
             # A fault of ours in one message must not take the others down, nor lose this one.
             log.exception("an attempt broke", extra={"delivery": claim.delivery_id})
-            outcome = Deferred(f"internal error: {type(error).__name__}", timedelta(seconds=30))
-            alert = None
+            broken = Deferred(f"internal error: {type(error).__name__}", timedelta(seconds=30))
+            self._providers.let_go(passage)
+            self._keep(claim, _Answer(broken, claim.provider), alert, elsewhere=False, units=0)
+            return
+        elsewhere = False
+        if answer.provider == passage.provider:
+            elsewhere = self._providers.end(passage, answer.outcome)
+        else:
+            self._providers.let_go(passage)
+        self._keep(claim, answer, alert, elsewhere=elsewhere, units=units)
+
+    def _keep(self, claim: Claim, answer: _Answer, alert: Row | None, *, elsewhere: bool, units: int) -> None:
+        """Let what an attempt came to be settled."""
         now = self._rt.now()
         transition = after_attempt(
-            outcome,
+            answer.outcome,
             attempt=claim.tries,
             severity=alert["severity"] if alert else "unknown",
             now=now,
             expires_at=alert["expires_at"] if alert else now + timedelta(days=1),
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            elsewhere=elsewhere,
         )
-        self._outcomes.append(Settlement(claim, type(outcome).__name__.lower(), transition))
+        word = type(answer.outcome).__name__.lower()
+        dark = isinstance(answer.outcome, Deferred) and answer.outcome.dark
+        self._outcomes.append(Settlement(claim, word, transition, answer.provider, dark, units))
 
-    async def _send(self, claim: Claim, message: Message, expires_at: datetime) -> Outcome:
-        """One attempt; after one that ended in the dark the provider is asked first, where it can be."""
-        if claim.dark_since is not None and isinstance(self._channel, Traceable):
-            found = await self._channel.find(claim.address, message, since=claim.dark_since)
-            if found is not None:
-                return found
-        return await self._channel.send(claim.address, message, key=claim.key, expires_at=expires_at)
-
-    async def _alert(self, claim: Claim) -> Row:
-        key = (claim.alert_id, claim.revision)
-        if key not in self._alerts:
-            row = await to_thread.run_sync(self._read_alert, claim.alert_id)
-            if len(self._alerts) >= _TEXTS_MOST:
-                self._alerts.clear()
-                self._texts.clear()
-            self._alerts[key] = row
-        return self._alerts[key]
-
-    def _read_alert(self, alert_id: str) -> Row:
-        with self._rt.store.read() as connection:
-            row = alerts.get(connection, alert_id)
-        assert row is not None
-        return row
-
-    def _message(self, claim: Claim, alert: Row) -> Message:
-        key = (claim.alert_id, claim.revision, claim.language)
-        if key not in self._texts:
-            content = posting.content_of(self._rt, alert)
-            self._texts[key] = views.rendered(self._rt, content, claim.language, self._channel.kind)
-        return views.personal(self._rt, self._texts[key], claim.recipient_id, self._channel.kind)
+    async def _ask(self, claim: Claim, message: Message, expires_at: datetime, units: int) -> _Answer:
+        """One attempt; after one that ended in the dark its provider is asked first, where it can be."""
+        if claim.dark_since is not None:
+            where = claim.dark_provider or PRIMARY
+            earlier = self._providers.get(where)
+            if earlier is not None and isinstance(earlier, Traceable):
+                found = await earlier.find(claim.address, message, since=claim.dark_since)
+                # When it cannot be asked, and its circuit is open, this one goes out over the other provider: twice is
+                # better than never.
+                if found is not None and not (isinstance(found, Deferred) and where != claim.provider):
+                    return _Answer(found, where)
+        if not self._lease.is_fresh(self._monotonic()):
+            raise _LeaseLapsed
+        self._providers.spend(claim.provider, units)
+        channel = self._providers[claim.provider]
+        outcome = await channel.send(claim.address, message, key=claim.key, expires_at=expires_at)
+        return _Answer(outcome, claim.provider)
 
     async def _settle_until(self, drained: asyncio.Event) -> None:
         """Settle in groups until the drain has ended and nothing is left; a store that is away is waited for."""
-        while not drained.is_set() or self._outcomes:
+        while not drained.is_set() or self._outcomes or self._unattempted:
             await asyncio.sleep(_SETTLE_SECONDS)
             if not await self._settle():
                 await asyncio.sleep(_STORE_RETRY_SECONDS)
 
     async def _settle(self) -> bool:
         """Write the outcomes there are; False when the store could not take them, which keeps them for later."""
-        settlements, self._outcomes = self._outcomes, []
-        if not settlements:
+        async with self._settling:
+            settlements, self._outcomes = self._outcomes, []
+            unattempted, self._unattempted = self._unattempted, []
+            if not settlements and not unattempted:
+                return True
+            try:
+                await to_thread.run_sync(self._settle_now, settlements, unattempted)
+            except StoreUnavailable as error:
+                log.warning("outcomes wait for the store: %s", error)
+                self._outcomes = settlements + self._outcomes
+                self._unattempted = unattempted + self._unattempted
+                return False
+            except Exception:
+                self._unattempted = unattempted + self._unattempted
+                await self._settle_each(settlements)
             return True
-        try:
-            await to_thread.run_sync(self._settle_now, settlements)
-        except StoreUnavailable as error:
-            log.warning("outcomes wait for the store: %s", error)
-            self._outcomes = settlements + self._outcomes
-            return False
-        except Exception:
-            await self._settle_each(settlements)
-        return True
 
     async def _settle_each(self, settlements: list[Settlement]) -> None:
         """Write outcomes one by one, because one of them cannot be kept: that one without its provider's words."""
@@ -194,7 +280,7 @@ class Deliverer:
             plain = replace(settlement.transition, reason="the provider's words cannot be kept", provider_id=None)
             for attempt in (settlement, replace(settlement, transition=plain)):
                 try:
-                    await to_thread.run_sync(self._settle_now, [attempt])
+                    await to_thread.run_sync(self._settle_now, [attempt], [])
                     break
                 except StoreUnavailable:
                     self._outcomes.append(attempt)
@@ -202,10 +288,17 @@ class Deliverer:
                 except Exception:
                     log.exception("an outcome cannot be kept", extra={"delivery": settlement.claim.delivery_id})
 
-    def _settle_now(self, settlements: list[Settlement]) -> None:
+    def _settle_now(self, settlements: list[Settlement], unattempted: list[Claim]) -> None:
+        passed: list[int] = []
         with self._rt.store.write() as connection:
-            written = deliveries.settle(connection, settlements, self._rt.now())
+            now = self._rt.now()
+            written = deliveries.settle(connection, settlements, now)
+            deliveries.unclaim(connection, unattempted, now)
+            units = sum(each.units for each in written if each.transition.state is State.SENT)
+            if units and self._providers.first.budget.form == "short":
+                passed = self._ceiling.use(connection, units)
+        self._ceiling.tell(passed)
         for alert_id in {settlement.claim.alert_id for settlement in written}:
             self._rt.bell.changed(alert_id)
         for reason in {each.transition.reason for each in written if each.transition.state is State.HELD}:
-            log.error("deliveries are held until this is mended: %s", reason, extra={"channel": self._channel.kind})
+            log.error("deliveries are held until this is mended: %s", reason, extra={"channel": self._kind})

@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import FrameType
 from typing import Any, Final, TypeVar
@@ -20,16 +20,19 @@ from alertd import queue
 from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries
+from alertd.store import deliveries, instance
 from channels.base import Channel
 from workers import jobs
+from workers.circuit_board import CircuitBoard
 from workers.deliver import Deliverer
+from workers.lease import Lease
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REDIS_RETRY_SECONDS: Final = 1.0
 _WITHOUT_TICKET_SECONDS: Final = 2.0
+_WATCH_SECONDS: Final = 0.5  # how often the lease is looked at
 
 
 class _Loop:
@@ -55,6 +58,9 @@ class _TicketTaker(SimpleWorker):
     max_connection_wait_time = 2.0
     asked_to_stop: Callable[[], None]
 
+    def run_maintenance_tasks(self) -> None:
+        """Nothing: tickets that were lost or broken are written anew, and by a wrong clock RQ would break good ones."""
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.asked_to_stop()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
@@ -64,13 +70,23 @@ class _TicketTaker(SimpleWorker):
 
 
 class WorkerProcess:
-    """Delivers one channel until it is asked to stop; then finishes what it has in hand."""
+    """Delivers one channel until it is asked to stop; then finishes what it has in hand.
+
+    `providers` are the channel at each of its providers, by their names, in the order in which they are used.
+    """
 
     def __init__(
-        self, rt: Runtime, channel: Channel, worker_id: str, redis_url: str, instance: str, tick_seconds: float
+        self,
+        rt: Runtime,
+        providers: Mapping[str, Channel],
+        worker_id: str,
+        redis_url: str,
+        instance: str,
+        tick_seconds: float,
     ) -> None:
         self._rt = rt
-        self._channel = channel
+        self._providers = providers
+        self._kind = next(iter(providers.values())).kind
         self._worker_id = worker_id
         self._redis_url = redis_url
         self._instance = instance
@@ -78,14 +94,16 @@ class WorkerProcess:
         self._drained_at = time.monotonic()
         self._stopping = threading.Event()
         self._loop = _Loop()
-        self._deliverer = Deliverer(rt, channel, worker_id)
+        self._lease = Lease(time.monotonic())
+        self._deliverer = Deliverer(rt, providers, worker_id, lease=self._lease)
+        self._board = CircuitBoard(rt, worker_id)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
         self._listen_for_signals()
-        heartbeat.start(self._rt, self._worker_id, "worker", self._channel.kind)
+        heartbeat.start(self._rt, self._worker_id, "worker", self._kind)
         jobs.serve_tickets(self._take)
-        background = [self._loop.submit(work()) for work in (self._beat, self._look_without_ticket)]
+        background = [self._loop.submit(work()) for work in (self._beat, self._watch, self._look_without_ticket)]
         try:
             self._take_tickets()
         finally:
@@ -102,8 +120,8 @@ class WorkerProcess:
 
     def _take(self, channel: str) -> int:
         """Work a ticket off. What is left when its time is up gets a new one."""
-        if channel != self._channel.kind:
-            raise ValueError(f"this worker serves {self._channel.kind}, not {channel}")
+        if channel != self._kind:
+            raise ValueError(f"this worker serves {self._kind}, not {channel}")
         started = time.monotonic()
         attempts = self._loop.submit(self._drain()).result()
         if time.monotonic() - started >= self._tick_seconds:
@@ -124,7 +142,7 @@ class WorkerProcess:
             client = redis.Redis.from_url(self._redis_url)
             try:
                 taker = _TicketTaker(
-                    [queue.open_queue(client, self._instance, self._channel.kind)],
+                    [queue.open_queue(client, self._instance, self._kind)],
                     connection=client,
                     serializer=JSONSerializer,
                     exception_handlers=[_log_failure],
@@ -144,11 +162,30 @@ class WorkerProcess:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(heartbeat.BEAT_SECONDS)
+            at = time.monotonic()
             try:
-                await asyncio.to_thread(heartbeat.beat, self._rt, self._worker_id, "worker", self._channel.kind)
+                await asyncio.to_thread(heartbeat.beat, self._rt, self._worker_id, "worker", self._kind)
+                self._lease.renew(at)
+                self._deliverer.share(await asyncio.to_thread(self._count_workers))
+                await asyncio.to_thread(self._board.show, self._deliverer.circuits())
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
+            await asyncio.sleep(heartbeat.BEAT_SECONDS)
+
+    async def _watch(self) -> None:
+        """Drop what is in hand as soon as others may hold it: this process was stopped, or cut off from the store."""
+        while True:
+            if self._lease.was_lost(time.monotonic()):
+                log.warning("the lease has lapsed: attempts under way are broken off")
+                self._board.forget()
+                self._deliverer.drop()
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _count_workers(self) -> int:
+        """How many workers share this channel's providers."""
+        with self._rt.store.read() as connection:
+            rows = instance.list_workers(connection)
+        return sum(row["role"] == "worker" and row["channel"] == self._kind for row in rows)
 
     async def _look_without_ticket(self) -> None:
         """Look for due work when no ticket has come for a while, whatever keeps Redis or the clock from writing one."""
@@ -166,11 +203,12 @@ class WorkerProcess:
 
     def _is_due(self) -> bool:
         with self._rt.store.read() as connection:
-            return self._channel.kind in deliveries.due_channels(connection, self._rt.now())
+            return self._kind in deliveries.due_channels(connection, self._rt.now())
 
     async def _finish(self) -> None:
         await self._drain()  # claims nothing any more: waits for the one under way
-        await self._channel.aclose()
+        for channel in self._providers.values():
+            await channel.aclose()
 
 
 def _log_failure(job: Job, *error: Any) -> bool:

@@ -236,5 +236,5 @@ def outcome_code(reason: str | None) -> str:
     if numbers := _NUMBERS.match(text):
         return numbers[2] or numbers[1]
     if word := _WORD.match(text):
-        return word[1]
+        return word[1][:CODE_MAX]
     return "time-out" if text.startswith("no answer") else ""

@@ -138,7 +138,9 @@ def severity_word(severity: Severity, language: Language) -> str:
 
 
 def buttons_for(content: Content, language: Language) -> tuple[Button, ...]:
-    """The answers that an alert offers, in order."""
+    """The answers that an alert offers, in order; whoever is told that it is over is asked nothing."""
+    if content.revision_kind == "cancel":
+        return ()
     if content.ask is None:
         return (Button(None, _WORDS[language]["confirm"]),)
     return tuple(Button(choice.id, choice.label) for choice in content.ask.choices)
@@ -171,7 +173,7 @@ def _short(content: Content, language: Language, budget: Budget, link_length: in
     title = content.headline(language)
     speaker = content.organisation
     body = " ".join(content.body.split())
-    replies = _ask_lines(content, _reply_lines(content, language) if budget.invites_reply else ("",))
+    replies = _ask_lines(content, _reply_lines(content, language) if _takes_reply(content, budget) else ("",))
 
     def assemble(head: str, reply: str, body: str = "") -> str:
         return "\n".join(part for part in (head, body, reply, LINK) if part)
@@ -191,6 +193,11 @@ def _short(content: Content, language: Language, budget: Budget, link_length: in
     mark_length = len(title) - len(" ".join(content.title.split()))
     keep = mark_length + TITLE_UNCUT
     return _longest(title, lambda cut: assemble(cut, reply), fits, at_least=keep)
+
+
+def _takes_reply(content: Content, budget: Budget) -> bool:
+    # An answer to an alert that is over would be taken for one to another alert that is not.
+    return budget.invites_reply and content.revision_kind != "cancel"
 
 
 def _ask_lines(content: Content, replies: tuple[str, ...]) -> tuple[str, ...]:

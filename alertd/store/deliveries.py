@@ -1,17 +1,39 @@
 """Deliveries: laid down, claimed under a lease, settled against the attempt that was claimed."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, or_, select, update
 
-from alertd.core.delivery import Receipt, State, Transition, after_receipt
+from alertd.core.delivery import (
+    RANK_ACKNOWLEDGED,
+    RANKS_OF_A_KIND,
+    State,
+    Transition,
+    outcome_code,
+)
+from alertd.core.flow import Room
+from alertd.store import counters
+from alertd.store.counters import OutcomeKind
 from alertd.store.rows import Row, in_slices
-from alertd.store.schema import alerts, attempts, deliveries, people, receipts, recipients, subscriptions, workers
+from alertd.store.schema import (
+    UtcDateTime,
+    alerts,
+    attempts,
+    deliveries,
+    people,
+    recipients,
+    subscriptions,
+    workers,
+)
 
 _WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
+_CLAIM_ROUNDS: Final = 8  # looks past lanes that turn out to be full
+_HOLDS_MOST: Final = 3  # after so many it waits for an operator, whatever its siblings do
+NOT_ATTEMPTED: Final = "not attempted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +49,14 @@ class Claim:
     repeat: int
     subscription_id: str
     recipient_id: int
+    channel: str
+    lane: str
+    provider: str  # at which this attempt is to be made
     address: Mapping[str, str]
     language: str
+    drill: bool
     dark_since: datetime | None  # when the first attempt began of which nobody knows how it ended
+    dark_provider: str | None  # and at which provider
 
     @property
     def key(self) -> str:
@@ -43,84 +70,172 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(insert(deliveries), [dict(row) for row in some])
 
 
-def claim(connection: Connection, channel: str, worker_id: str, limit: int, now: datetime) -> list[Claim]:
-    """Take up to `limit` due deliveries of living alerts: attempt number and lease are committed with this
-    transaction, before the first byte leaves.
+def claim(
+    connection: Connection, channel: str, worker_id: str, limit: int, now: datetime, room: Room | None = None
+) -> list[Claim]:
+    """Take up to `limit` due deliveries: attempt number, lease and provider are committed with this transaction,
+    before the first byte leaves.
+
+    `room` says which lanes have places for how many, and is used up; without it there is room for `limit` of any
+    lane. Lanes that are full are passed over, so that they keep nobody waiting.
     """
-    due = (
-        select(deliveries.c.id)
-        .join(alerts, alerts.c.id == deliveries.c.alert_id)
-        .where(
-            deliveries.c.channel == channel,
-            deliveries.c.state == State.PENDING,
-            deliveries.c.due_at <= now,
-            alerts.c.state == "active",
-            alerts.c.expires_at > now,
-        )
-        .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=deliveries)
-        .cte("due")  # evaluated once: as a plain subquery PostgreSQL may run it again and lock more than `limit`
-    )
-    taken = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(select(due.c.id)))
-        .values(
-            state=State.SENDING,
-            worker_id=worker_id,
-            attempt=deliveries.c.attempt + 1,
-            tries=deliveries.c.tries + 1,
-        )
-        .returning(deliveries.c.id)
-    )
-    ids = list(connection.execute(taken).scalars())
-    if not ids:
+    room = room or Room.for_any(limit)
+    taken: dict[int, str] = {}
+    for _ in range(_CLAIM_ROUNDS):
+        wanted = min(limit - len(taken), room.limit)
+        if wanted <= 0:
+            break
+        candidates = connection.execute(_candidates(channel, room, wanted, now)).all()
+        chosen = {row.id: provider for row in candidates if (provider := room.take(row.lane)) is not None}
+        _take(connection, list(chosen), worker_id)
+        taken |= chosen
+        if len(candidates) < wanted or len(chosen) == len(candidates):
+            break
+    if not taken:
         return []
-    claims = _claims(connection, ids)
+    claims = _claims(connection, taken)
     started = [
-        {"delivery_id": claim.delivery_id, "attempt": claim.attempt, "worker_id": worker_id, "started_at": now}
+        {
+            "delivery_id": claim.delivery_id,
+            "attempt": claim.attempt,
+            "worker_id": worker_id,
+            "provider": claim.provider,
+            "started_at": now,
+        }
         for claim in claims
     ]
     connection.execute(insert(attempts), started)
     return claims
 
 
-def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, datetime]:
-    """Of these deliveries those with an earlier attempt that has no outcome, and when the first such began."""
+def _candidates(channel: str, room: Room, limit: int, now: datetime) -> Select[Any]:
+    """The due deliveries that go first among the lanes with room, locked: `id`, `lane`."""
     query = (
-        select(attempts.c.delivery_id, func.min(attempts.c.started_at).label("since"))
-        .where(attempts.c.delivery_id.in_(ids), attempts.c.ended_at.is_(None))
-        .group_by(attempts.c.delivery_id)
-    )
-    return {row.delivery_id: row.since for row in connection.execute(query)}
-
-
-def _claims(connection: Connection, ids: Sequence[int]) -> list[Claim]:
-    dark = _dark(connection, ids)
-    query = (
-        select(deliveries, subscriptions.c.address, people.c.language)
-        .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
-        .join(people, people.c.id == subscriptions.c.person_id)
-        .where(deliveries.c.id.in_(ids))
+        select(deliveries.c.id, deliveries.c.lane)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(deliveries.c.channel == channel, *_claimable(now))
         .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=deliveries)
     )
-    return [
-        Claim(
-            delivery_id=row.id,
-            attempt=row.attempt,
-            tries=row.tries,
-            alert_id=row.alert_id,
-            revision=row.revision,
-            step=row.step,
-            repeat=row.repeat,
-            subscription_id=row.subscription_id,
-            recipient_id=row.recipient_id,
-            address=row.address,
-            language=row.language,
-            dark_since=dark.get(row.id),
+    any_other, lanes = room.lanes()
+    if not any_other:
+        return query.where(deliveries.c.lane.in_(lanes))
+    return query.where(deliveries.c.lane.not_in(lanes)) if lanes else query
+
+
+def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Due, and of the current revision of an alert that has not run out: one that was called off says so."""
+    return (
+        deliveries.c.state == State.PENDING,
+        deliveries.c.due_at <= now,
+        alerts.c.state.in_(("active", "cancelled")),
+        alerts.c.revision == deliveries.c.revision,
+        alerts.c.expires_at > now,
+    )
+
+
+def _take(connection: Connection, ids: Sequence[int], worker_id: str) -> None:
+    taken = update(deliveries).values(
+        state=State.SENDING, worker_id=worker_id, attempt=deliveries.c.attempt + 1, tries=deliveries.c.tries + 1
+    )
+    for some in in_slices(ids):
+        connection.execute(taken.where(deliveries.c.id.in_(some)))
+
+
+def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[datetime, str | None]]:
+    """Of these deliveries those with an earlier attempt whose end nobody knows: when the first began, and where."""
+    query = (
+        select(attempts.c.delivery_id, attempts.c.started_at, attempts.c.provider)
+        .where(attempts.c.delivery_id.in_(ids), attempts.c.ended_at.is_(None))
+        .order_by(attempts.c.attempt.desc())
+    )
+    return {row.delivery_id: (row.started_at, row.provider) for row in connection.execute(query)}
+
+
+def _claims(connection: Connection, taken: Mapping[int, str]) -> list[Claim]:
+    """The deliveries by their ids, each to be attempted at its provider."""
+    claims: list[Claim] = []
+    for ids in in_slices(list(taken)):
+        dark = _dark(connection, ids)
+        query = (
+            select(deliveries, subscriptions.c.address, people.c.language, alerts.c.drill)
+            .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+            .join(people, people.c.id == subscriptions.c.person_id)
+            .join(alerts, alerts.c.id == deliveries.c.alert_id)
+            .where(deliveries.c.id.in_(ids))
+            .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query):
+            since, where = dark.get(row.id, (None, None))
+            claims.append(
+                Claim(
+                    delivery_id=row.id,
+                    attempt=row.attempt,
+                    tries=row.tries,
+                    alert_id=row.alert_id,
+                    revision=row.revision,
+                    step=row.step,
+                    repeat=row.repeat,
+                    subscription_id=row.subscription_id,
+                    recipient_id=row.recipient_id,
+                    channel=row.channel,
+                    lane=row.lane,
+                    provider=taken[row.id],
+                    address=row.address,
+                    language=row.language,
+                    drill=row.drill,
+                    dark_since=since,
+                    dark_provider=where,
+                )
+            )
+    return claims
+
+
+def unclaim(connection: Connection, claims: Sequence[Claim], now: datetime) -> int:
+    """Give back what will not be attempted, as if it had never been claimed. Returns how many were still theirs."""
+    still = [(row.id, row.attempt) for row in _locked(connection, claims) if row.state == State.SENDING]
+    ours = [claim for claim in claims if (claim.delivery_id, claim.attempt) in still]
+    given_back = {"state": State.PENDING, "worker_id": None, "tries": deliveries.c.tries - 1}
+    for some in in_slices(ours):
+        ids = [claim.delivery_id for claim in some]
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**given_back))
+    _close_attempts(connection, [(claim, NOT_ATTEMPTED, None, now) for claim in ours])
+    return len(ours)
+
+
+def _locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
+    """How these deliveries stand now (`id`, `attempt`, `state`, `accepted_at`), locked in the order of their ids."""
+    rows: list[Any] = []
+    for ids in in_slices(sorted({claim.delivery_id for claim in claims})):
+        query = select(deliveries.c.id, deliveries.c.attempt, deliveries.c.state, deliveries.c.accepted_at)
+        rows += connection.execute(
+            query.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id).with_for_update()
+        ).all()
+    return rows
+
+
+def _close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str | None, datetime | None]]) -> None:
+    """Write how attempts ended: outcome, reason, and when; no time when only the provider knows how."""
+    if not ends:
+        return
+    this = (attempts.c.delivery_id == bindparam("its_delivery")) & (attempts.c.attempt == bindparam("its_attempt"))
+    ended = (
+        update(attempts)
+        .where(this)
+        .values(outcome=bindparam("its_outcome"), reason=bindparam("its_reason"), ended_at=bindparam("its_end"))
+    )
+    values = [
+        {
+            "its_delivery": claim.delivery_id,
+            "its_attempt": claim.attempt,
+            "its_outcome": outcome,
+            "its_reason": reason,
+            "its_end": end,
+        }
+        for claim, outcome, reason, end in ends
     ]
+    connection.execute(ended, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,39 +245,100 @@ class Settlement:
     claim: Claim
     outcome: str  # the outcome's name, for the attempt's row
     transition: Transition
+    provider: str | None = None  # which one said so, if it is not the claim's
+    dark: bool = False  # the provider may have taken it all the same: it will be asked before the next attempt
+    units: int = 0  # what it costs when it was accepted
+
+    @property
+    def reason(self) -> str | None:
+        """The provider's words as they can be kept."""
+        return kept(self.transition.reason)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[Settlement]:
-    """Write outcomes; those that were still theirs to write. An attempt whose lease was taken over changes nothing."""
-    written = []
+    """Write outcomes; those that were still theirs to write. An attempt whose lease was taken over changes nothing.
+
+    Where one was accepted, others of its lane that our own fault had held are due again.
+    """
+    stands = {row.id: row for row in _locked(connection, [settlement.claim for settlement in settlements])}
+    written, values = [], []
     for settlement in sorted(settlements, key=lambda settlement: settlement.claim.delivery_id):
-        claim, after = settlement.claim, settlement.transition
-        reason = _kept(after.reason)
-        values: dict[str, Any] = {"state": after.state, "reason": reason, "worker_id": None}
-        if after.due_at is not None:
-            values["due_at"] = after.due_at
-        if after.state is State.SENT:
-            values |= {"accepted_at": now, "provider_id": _kept(after.provider_id)}
-        if not after.counted:
-            values["tries"] = deliveries.c.tries - 1
-        held = and_(
-            deliveries.c.id == claim.delivery_id,
-            deliveries.c.attempt == claim.attempt,
-            deliveries.c.state == State.SENDING,
-        )
-        if not connection.execute(update(deliveries).where(held).values(**values)).rowcount:
+        row = stands.get(settlement.claim.delivery_id)
+        if row is None or row.attempt != settlement.claim.attempt:
             continue
-        written.append(settlement)
-        this_attempt = and_(attempts.c.delivery_id == claim.delivery_id, attempts.c.attempt == claim.attempt)
-        connection.execute(
-            update(attempts).where(this_attempt).values(ended_at=now, outcome=settlement.outcome, reason=reason)
-        )
-        if after.retire:
-            _retire(connection, claim.subscription_id, reason, now)
+        # A phone may have shown it before its provider's answer was here: then only the answer is written.
+        is_shown = row.state == State.DELIVERED and row.accepted_at is None
+        if row.state == State.SENDING or is_shown:
+            written.append(settlement)
+            values.append(_values(settlement, State.DELIVERED if is_shown else settlement.transition.state, now))
+    if not written:
+        return []
+    connection.execute(_SETTLED, values)
+    _close_attempts(
+        connection, [(each.claim, each.outcome, each.reason, None if each.dark else now) for each in written]
+    )
+    for each in written:
+        if each.transition.retire:
+            retire(connection, each.claim.subscription_id, each.reason, now)
+    _release_siblings(connection, [each.claim for each in written if each.transition.state is State.SENT], now)
+    counters.count_outcomes(connection, Counter(map(_kind, written)))
     return written
 
 
-def _kept(words: str | None) -> str | None:
+_SETTLED: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("its_id"))
+    .values(
+        state=bindparam("its_state"),
+        reason=bindparam("its_reason"),
+        worker_id=None,
+        due_at=func.coalesce(bindparam("its_due_at", type_=UtcDateTime), deliveries.c.due_at),
+        accepted_at=func.coalesce(bindparam("its_acceptance", type_=UtcDateTime), deliveries.c.accepted_at),
+        provider=bindparam("its_provider"),
+        provider_id=func.coalesce(
+            bindparam("its_provider_id", type_=deliveries.c.provider_id.type), deliveries.c.provider_id
+        ),
+        tries=deliveries.c.tries - bindparam("its_uncounted", type_=deliveries.c.tries.type),
+        holds=deliveries.c.holds + bindparam("its_hold", type_=deliveries.c.holds.type),
+    )
+)
+
+
+def _values(settlement: Settlement, state: State, now: datetime) -> dict[str, Any]:
+    after = settlement.transition
+    return {
+        "its_id": settlement.claim.delivery_id,
+        "its_state": state,
+        "its_reason": None if state is State.DELIVERED else settlement.reason,
+        "its_due_at": after.due_at,
+        "its_acceptance": now if after.state is State.SENT else None,
+        "its_provider": settlement.provider or settlement.claim.provider,
+        "its_provider_id": kept(after.provider_id),
+        "its_uncounted": 0 if after.counted else 1,
+        "its_hold": 1 if after.state is State.HELD else 0,
+    }
+
+
+def _kind(settlement: Settlement) -> OutcomeKind:
+    claim = settlement.claim
+    code = outcome_code(settlement.transition.reason)
+    return OutcomeKind(claim.channel, settlement.provider or claim.provider, settlement.outcome, code)
+
+
+def _release_siblings(connection: Connection, accepted: Sequence[Claim], now: datetime) -> None:
+    """What was our own fault is mended on these lanes; what was held too often must be something of its own."""
+    for channel in sorted({claim.channel for claim in accepted}):
+        lanes = {claim.lane for claim in accepted if claim.channel == channel}
+        held = update(deliveries).where(
+            deliveries.c.channel == channel,
+            deliveries.c.state == State.HELD,
+            deliveries.c.lane.in_(lanes),
+            deliveries.c.holds < _HOLDS_MOST,
+        )
+        connection.execute(held.values(state=State.PENDING, due_at=now))
+
+
+def kept(words: str | None) -> str | None:
     """A provider's words as they can be kept: what the store refused would be attempted again and again."""
     if words is None:
         return None
@@ -222,56 +398,18 @@ def release(connection: Connection, channels: Collection[str], now: datetime) ->
 
 
 def due_channels(connection: Connection, now: datetime) -> list[str]:
-    """The channels that have deliveries due."""
-    query = select(deliveries.c.channel).where(deliveries.c.state == State.PENDING, deliveries.c.due_at <= now)
-    return list(connection.execute(query.distinct()).scalars())
-
-
-def keep_receipt(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:
-    """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply_receipts`."""
-    values = {"channel": channel, "provider_id": _kept(receipt.provider_id), "delivered": receipt.delivered}
-    connection.execute(
-        insert(receipts).values(**values, reason=_kept(receipt.reason), retire=receipt.retire, received_at=now)
+    """The channels that have deliveries which can be claimed now."""
+    waiting = select(deliveries.c.channel).where(deliveries.c.state == State.PENDING).distinct().cte("waiting")
+    claimable = (
+        select(deliveries.c.id)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(deliveries.c.channel == waiting.c.channel, *_claimable(now))
     )
+    return list(connection.execute(select(waiting.c.channel).where(claimable.exists())).scalars())
 
 
-def apply_receipts(connection: Connection, now: datetime) -> set[str]:
-    """Let kept receipts move the deliveries they speak of; the ids of the alerts that changed."""
-    query = (
-        select(receipts, deliveries.c.id.label("delivery_id"), deliveries.c.state, deliveries.c.alert_id)
-        .add_columns(deliveries.c.subscription_id)
-        .join(
-            deliveries,
-            (deliveries.c.channel == receipts.c.channel) & (deliveries.c.provider_id == receipts.c.provider_id),
-        )
-        .where(receipts.c.applied_at.is_(None))
-        .order_by(deliveries.c.id, receipts.c.id)  # locks in the order in which settling takes them
-        .with_for_update(of=deliveries)
-        .limit(500)
-    )
-    changed = set()
-    for row in connection.execute(query).all():
-        receipt = Receipt(row.provider_id, row.delivered, row.reason, row.retire)
-        moved = _move(connection, row.delivery_id, receipt, row.received_at)
-        if moved:
-            changed.add(str(row.alert_id))
-        if moved and receipt.retire:
-            _retire(connection, row.subscription_id, receipt.reason, now)
-        connection.execute(update(receipts).where(receipts.c.id == row.id).values(applied_at=now))
-    return changed
-
-
-def _move(connection: Connection, delivery_id: int, receipt: Receipt, received_at: datetime) -> bool:
-    before = State(connection.execute(select(deliveries.c.state).where(deliveries.c.id == delivery_id)).scalar_one())
-    after = after_receipt(before, receipt)
-    if after is before:
-        return False
-    news = {"delivered_at": received_at} if after is State.DELIVERED else {"reason": receipt.reason}
-    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(state=after, **news))
-    return True
-
-
-def _retire(connection: Connection, subscription_id: str, reason: str | None, now: datetime) -> None:
+def retire(connection: Connection, subscription_id: str, reason: str | None, now: datetime) -> None:
+    """Use that address no more."""
     still_used = (subscriptions.c.id == subscription_id) & subscriptions.c.retired_at.is_(None)
     connection.execute(update(subscriptions).where(still_used).values(retired_at=now, retired_reason=reason))
 
@@ -288,3 +426,37 @@ def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]
         )
         found += [row._asdict() for row in connection.execute(query)]
     return found
+
+
+def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
+    """Let those who have not acknowledged go before these recipients, who have."""
+    among = deliveries.c.rank % RANKS_OF_A_KIND
+    for some in in_slices(list(recipient_ids)):
+        # Whatever somebody else holds is on its way already, and nothing to wait for.
+        waiting = select(deliveries.c.id).where(
+            deliveries.c.recipient_id.in_(some), deliveries.c.state == State.PENDING, among < RANK_ACKNOWLEDGED
+        )
+        ids = list(connection.execute(waiting.with_for_update(skip_locked=True)).scalars())
+        behind = update(deliveries).where(deliveries.c.id.in_(ids))
+        if ids:
+            connection.execute(behind.values(rank=deliveries.c.rank - among + RANK_ACKNOWLEDGED))
+
+
+def supersede(connection: Connection, alert_id: str, revision: int, now: datetime) -> int:
+    """Cancel what of an alert's versions before `revision` has not gone out yet. Returns how many."""
+    query = update(deliveries).where(
+        deliveries.c.alert_id == alert_id,
+        deliveries.c.revision < revision,
+        deliveries.c.state.in_((State.PENDING, State.HELD)),
+    )
+    reason = f"superseded by revision {revision}"
+    return connection.execute(query.values(state=State.CANCELLED, reason=reason)).rowcount
+
+
+def supersede_left(connection: Connection, now: datetime) -> int:
+    """Cancel what came back after its attempt but is not the current version any more. Returns how many."""
+    revised = select(alerts.c.id, alerts.c.revision).where(alerts.c.revision > 1, alerts.c.state != "expired")
+    cancelled = 0
+    for row in connection.execute(revised).all():
+        cancelled += supersede(connection, row.id, row.revision, now)
+    return cancelled

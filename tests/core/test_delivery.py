@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from alertd.core.alert import SEVERITIES, Severity
 from alertd.core.delivery import (
+    CODE_MAX,
     LEGAL,
     RETRY,
     TERMINAL,
@@ -21,7 +22,10 @@ from alertd.core.delivery import (
     State,
     Transition,
     after_attempt,
+    after_display,
     after_receipt,
+    outcome_code,
+    rank,
     wait_before,
 )
 
@@ -52,17 +56,24 @@ class TestStates:
         assert {state for state, successors in LEGAL.items() if not successors} == TERMINAL
         assert {state for state in State if state.is_terminal} == TERMINAL
 
-    @given(outcomes, attempts, severities, seconds, jitters)
+    @given(outcomes, attempts, severities, seconds.filter(bool), jitters, st.booleans())
     def test_an_attempt_ends_in_a_legal_state(
-        self, outcome: Outcome, attempt: int, severity: Severity, left: timedelta, jitter: float
+        self, outcome: Outcome, attempt: int, severity: Severity, left: timedelta, jitter: float, elsewhere: bool
     ) -> None:
         transition = after_attempt(
-            outcome, attempt=attempt, severity=severity, now=NOW, expires_at=NOW + left, jitter=jitter
+            outcome,
+            attempt=attempt,
+            severity=severity,
+            now=NOW,
+            expires_at=NOW + left,
+            jitter=jitter,
+            elsewhere=elsewhere,
         )
         assert transition.state in LEGAL[State.SENDING]
         # It is due again exactly when it is to be tried again, and never when the alert is over.
         assert (transition.due_at is not None) is (transition.state is State.PENDING)
-        assert transition.due_at is None or NOW < transition.due_at < NOW + left
+        assert transition.due_at is None or NOW <= transition.due_at < NOW + left
+        assert transition.due_at != NOW or isinstance(outcome, Misconfigured)
 
     @given(st.sampled_from(State), st.lists(receipts, max_size=5))
     def test_late_news_moves_a_delivery_legally_and_only_forward(self, state: State, news: list[Receipt]) -> None:
@@ -71,6 +82,12 @@ class TestStates:
             assert successor is state or successor in LEGAL[state]
             assert after_receipt(successor, receipt) is successor
             state = successor
+
+    @given(st.sampled_from(State), st.integers(0, 5))
+    def test_a_phone_that_shows_it_moves_a_delivery_legally_and_once(self, state: State, attempts: int) -> None:
+        successor = after_display(state, attempts)
+        assert successor is state or successor in LEGAL[state]
+        assert after_display(successor, attempts) is successor
 
 
 @pytest.mark.parametrize(
@@ -81,12 +98,25 @@ class TestStates:
         (Refused("too large"), Transition(State.FAILED, "too large")),
         (Gone("410"), Transition(State.FAILED, "410", retire=True)),
         (Misconfigured("401"), Transition(State.HELD, "401", counted=False)),
-        (Deferred("503"), Transition(State.PENDING, "503", due_at=NOW + timedelta(seconds=0.75))),
+        (Deferred("503"), Transition(State.PENDING, "503", due_at=NOW + timedelta(seconds=0.5))),
         (Deferred("429", timedelta(minutes=5)), Transition(State.PENDING, "429", due_at=NOW + timedelta(minutes=5))),
     ],
 )
 def test_what_an_outcome_makes_of_a_delivery(outcome: Outcome, transition: Transition) -> None:
     assert after(outcome) == transition
+
+
+def test_what_is_our_fault_at_one_provider_goes_to_another_at_once_and_does_not_count() -> None:
+    after_it = after_attempt(
+        Misconfigured("401"),
+        attempt=1,
+        severity="severe",
+        now=NOW,
+        expires_at=NOW + HOUR,
+        jitter=0.5,
+        elsewhere=True,
+    )
+    assert after_it == Transition(State.PENDING, "401", due_at=NOW, counted=False)
 
 
 def test_only_an_address_that_is_gone_is_retired() -> None:
@@ -124,17 +154,17 @@ class TestWaits:
     def test_they_double_up_to_the_longest_which_is_shorter_for_a_severe_alert(
         self, severity: Severity, steps: list[int]
     ) -> None:
-        halves = [wait_before(attempt, severity, 0.0, None).total_seconds() for attempt in range(1, len(steps) + 1)]
-        assert halves == [step / 2 for step in steps]
+        longest = [wait_before(attempt, severity, 0.0, None).total_seconds() for attempt in range(1, len(steps) + 1)]
+        assert longest == steps
 
-    @given(attempts, severities, jitters, jitters)
-    def test_jitter_spreads_them_between_half_a_step_and_a_whole_one(
-        self, attempt: int, severity: Severity, one: float, other: float
+    @given(attempts, severities, jitters)
+    def test_jitter_spreads_them_evenly_over_the_whole_step(
+        self, attempt: int, severity: Severity, jitter: float
     ) -> None:
-        least = wait_before(attempt, severity, 0.0, None)
-        waits = sorted([one, other])
-        low, high = (wait_before(attempt, severity, jitter, None) for jitter in waits)
-        assert least <= low <= high <= 2 * least <= RETRY[severity].longest
+        step = wait_before(attempt, severity, 0.0, None)
+        wait = wait_before(attempt, severity, jitter, None)
+        assert timedelta() < wait <= step <= RETRY[severity].longest
+        assert abs(wait - step * (1 - jitter)) <= timedelta(microseconds=1)
 
     @given(attempts, severities, jitters, seconds)
     def test_the_provider_s_wish_is_a_floor_and_no_more(
@@ -160,3 +190,62 @@ class TestWaits:
 )
 def test_what_late_news_makes_of_a_delivery(state: State, delivered: bool | None, result: State) -> None:
     assert after_receipt(state, Receipt("SM1", delivered)) is result
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "result"),
+    [
+        (State.SENT, 1, State.DELIVERED),
+        (State.SENDING, 1, State.DELIVERED),
+        (State.PENDING, 2, State.DELIVERED),
+        (State.PENDING, 0, State.PENDING),
+        (State.HELD, 1, State.HELD),
+        (State.FAILED, 1, State.FAILED),
+        (State.EXPIRED, 1, State.EXPIRED),
+        (State.CANCELLED, 1, State.CANCELLED),
+        (State.DELIVERED, 1, State.DELIVERED),
+    ],
+)
+def test_a_message_that_a_phone_shows_has_arrived_where_it_may_have_gone(
+    state: State, attempts: int, result: State
+) -> None:
+    assert after_display(state, attempts) is result
+
+
+def test_real_alerts_go_before_drills_before_tests_and_whoever_has_no_other_way_before_the_others() -> None:
+    order = [
+        rank(kind=kind, drill=drill, alone=alone, acknowledged=acknowledged)
+        for kind, drill in (("alert", False), ("alert", True), ("test", True))
+        for alone, acknowledged in ((True, False), (False, False), (False, True))
+    ]
+    assert order == sorted(set(order))
+    assert rank(kind="alert", drill=False, alone=True, acknowledged=True) == order[2], "an answer weighs more"
+    assert rank(kind="notice", drill=False, alone=True) == order[0]
+    assert rank(kind="self-test", drill=True, alone=True) == order[6]
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("410 Gone", "410"),
+        ("400 21211 not a number", "21211"),
+        ("429 20429 too many", "20429"),
+        ("550 5.1.1 no such box", "550"),
+        ("ClientConnectorError: refused", "ClientConnectorError"),
+        ("internal error: ZeroDivisionError", "ZeroDivisionError"),
+        ("no answer within 10 s", "time-out"),
+        ("the subscription's keys are unusable", ""),
+        ("4101 is no code", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_outcomes_are_counted_by_the_provider_s_number_or_the_error_s_name(reason: str | None, code: str) -> None:
+    assert outcome_code(reason) == code
+
+
+@given(st.text())
+def test_a_code_is_never_longer_than_its_column(reason: str) -> None:
+    assert len(outcome_code(reason)) <= CODE_MAX
+    assert len(outcome_code("A" * 100 + "Error " + reason)) <= CODE_MAX
+    assert len(outcome_code("A" * 38 + "Error " + reason)) <= CODE_MAX

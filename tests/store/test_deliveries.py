@@ -1,12 +1,14 @@
 """Deliveries: claimed by one worker at a time, settled by whoever holds them, given back by whoever died."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from alertd.core.delivery import (
+    RANK_ACKNOWLEDGED,
     Accepted,
     Deferred,
     Gone,
@@ -17,11 +19,13 @@ from alertd.core.delivery import (
     State,
     after_attempt,
 )
-from alertd.service import heartbeat
+from alertd.core.flow import PRIMARY, Flows, Room
+from alertd.service import heartbeat, reaching, revising
+from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people
+from alertd.store import alerts, counters, deliveries, evidence, people, receipts
 from alertd.store.deliveries import Claim, Settlement
-from tests.installation import START, Bell, Clock, alert, settle
+from tests.installation import BOSS, START, Bell, Clock, actor, alert, settle
 from tests.threads import at_once
 
 
@@ -39,7 +43,8 @@ def settlement(rt: Runtime, claimed: Claim, outcome: Outcome) -> Settlement:
         expires_at=START + timedelta(hours=24),
         jitter=0.0,
     )
-    return Settlement(claimed, type(outcome).__name__.lower(), transition)
+    dark = isinstance(outcome, Deferred) and outcome.dark
+    return Settlement(claimed, type(outcome).__name__.lower(), transition, dark=dark)
 
 
 def settled(rt: Runtime, claimed: Claim, outcome: Outcome) -> bool:
@@ -59,11 +64,11 @@ def state(rt: Runtime, alert_id: str, person: str = "taro") -> State:
     return State(rows(rt, alert_id)[person]["state"])
 
 
-def receive(rt: Runtime, *receipts: Receipt) -> set[str]:
+def receive(rt: Runtime, *news: Receipt) -> set[str]:
     with rt.store.write() as connection:
-        for receipt in receipts:
-            deliveries.keep_receipt(connection, "email", receipt, rt.now())
-        return deliveries.apply_receipts(connection, rt.now())
+        for receipt in news:
+            receipts.keep(connection, "email", receipt, rt.now())
+        return receipts.apply(connection, rt.now())
 
 
 @pytest.fixture
@@ -128,6 +133,156 @@ class TestClaim:
         # On PostgreSQL a worker passes over what another just looks at, and the last one may leave a rest behind.
         taken += [each.delivery_id for each in claim(rt)]
         assert len(taken) == len(set(taken)) == 60
+
+
+def update(rt: Runtime, alert_id: str, kind: Any = "update") -> None:
+    revising.revise(rt, BOSS, alert_id, Revision(kind, "新しい題", "本文"))
+
+
+class TestOrder:
+    def test_a_real_alert_goes_before_a_drill_before_a_test(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        reaching.send_test(rt, actor("taro"))
+        drill = alert(rt, drill=True)
+        real = alert(rt)
+        found = [(each.alert_id, each.drill) for each in claim(rt)]
+        assert found[:2] == [(real, False), (drill, True)]
+        assert len(found) == 3
+
+    def test_whoever_has_acknowledged_goes_last_of_their_kind(self, rt: Runtime) -> None:
+        for person in ("anna", "ben", "cho"):
+            settle(rt, person)
+        alert_id = alert(rt)
+        number = rows(rt, alert_id)["anna"]["recipient_id"]
+        with rt.store.write() as connection:
+            deliveries.demote(connection, [number])
+            deliveries.demote(connection, [number])
+        assert rows(rt, alert_id)["anna"]["rank"] == RANK_ACKNOWLEDGED
+        assert claim(rt)[2].recipient_id == number
+
+    def test_what_is_on_its_way_is_not_demoted(self, rt: Runtime, alert_id: str) -> None:
+        claim(rt)
+        with rt.store.write() as connection:
+            deliveries.demote(connection, [rows(rt, alert_id)["taro"]["recipient_id"]])
+        assert rows(rt, alert_id)["taro"]["rank"] == 0
+
+
+class TestLanes:
+    def town(self, rt: Runtime, *lanes: str, each: int = 10) -> str:
+        for lane in lanes:
+            for number in range(each):
+                settle(rt, f"{lane}{number}", email=f"p{number}@{lane}.jp")
+        return alert(rt)
+
+    def take(self, rt: Runtime, room: Room, limit: int = 100) -> list[Claim]:
+        with rt.store.write() as connection:
+            return deliveries.claim(connection, "email", "w1", limit, rt.now(), room)
+
+    def lanes(self, claims: list[Claim]) -> dict[str, int]:
+        found = [each.lane for each in claims]
+        return {lane: found.count(lane) for lane in found}
+
+    def flows(self, *ill: str) -> Flows:
+        flows = Flows((PRIMARY,), 8)  # four places a lane
+        for lane in ill:
+            for _ in range(3):
+                flows.fail(flows.begin(PRIMARY, lane, 0), "503", 0)
+        return flows
+
+    def test_a_lane_that_is_full_does_not_starve_those_behind_it(self, rt: Runtime) -> None:
+        self.town(rt, "a", "b", "c")
+        room = self.flows().room(20, {PRIMARY: 20}, 0)
+        assert self.lanes(self.take(rt, room)) == {"a.jp": 4, "b.jp": 4, "c.jp": 4}
+        assert room.is_short
+
+    def test_a_lane_with_an_open_circuit_is_passed_over(self, rt: Runtime) -> None:
+        alert_id = self.town(rt, "a", "b", each=3)
+        assert self.lanes(self.take(rt, self.flows("a.jp").room(100, {PRIMARY: 100}, 0.5))) == {"b.jp": 3}
+        assert {row["state"] for row in rows(rt, alert_id).values() if row["lane"] == "a.jp"} == {"pending"}
+        assert self.lanes(self.take(rt, self.flows("a.jp").room(100, {PRIMARY: 100}, 1))) == {"a.jp": 1}
+
+    def test_where_only_some_lanes_have_room_only_those_are_looked_at(self, rt: Runtime) -> None:
+        self.town(rt, "a", "b", each=3)
+        flows = Flows((PRIMARY, "secondary"), 8)
+        flows.refuse(flows.begin(PRIMARY, "a.jp", 0), "535", 0)
+        flows.begin("secondary", "b.jp", 0)
+        room = flows.room(100, {PRIMARY: 100, "secondary": 1}, 1)
+        claims = self.take(rt, room)
+        assert [each.provider for each in claims] == ["secondary"]
+
+    def test_the_attempt_says_at_which_provider_before_it_is_made(self, rt: Runtime) -> None:
+        self.town(rt, "a", each=1)
+        flows = Flows((PRIMARY, "secondary"), 8)
+        flows.refuse(flows.begin(PRIMARY, "a.jp", 0), "535", 0)
+        (first,) = self.take(rt, flows.room(1, {PRIMARY: 1, "secondary": 1}, 1))
+        assert first.provider == "secondary"
+        with rt.store.write() as connection:
+            deliveries.lapse(connection, ["w1"], rt.now())
+        (again,) = claim(rt)
+        assert (again.provider, again.dark_provider) == (PRIMARY, "secondary")
+
+
+class TestRevisions:
+    def test_only_the_current_revision_is_claimed(self, rt: Runtime, alert_id: str) -> None:
+        settled(rt, claim(rt)[0], Deferred("busy"))
+        update(rt, alert_id)
+        (claimed,) = claim(rt)
+        assert (claimed.revision, claimed.attempt) == (2, 1)
+
+    def test_that_an_alert_is_off_is_still_told(self, rt: Runtime, alert_id: str) -> None:
+        settled(rt, claim(rt)[0], Accepted("m1"))
+        update(rt, alert_id, "cancel")
+        (claimed,) = claim(rt)
+        assert claimed.revision == 2
+
+    @pytest.mark.parametrize("outcome", [Deferred("busy"), Misconfigured("no credit")])
+    def test_what_comes_back_for_an_older_revision_is_cancelled(
+        self, rt: Runtime, alert_id: str, outcome: Outcome
+    ) -> None:
+        (early,) = claim(rt)
+        update(rt, alert_id)
+        assert settled(rt, early, outcome)
+        with rt.store.write() as connection:
+            assert deliveries.supersede_left(connection, rt.now()) == 1
+            assert deliveries.supersede_left(connection, rt.now()) == 0
+        with rt.store.read() as connection:
+            found = deliveries.of_people(connection, alert_id, ["taro"])
+        assert [(row["revision"], row["state"], row["reason"]) for row in found] == [
+            (1, "cancelled", "superseded by revision 2"), (2, "pending", None),
+        ]  # fmt: skip
+
+    def test_a_channel_with_nothing_but_older_revisions_has_nothing_due(self, rt: Runtime, alert_id: str) -> None:
+        (early,) = claim(rt)
+        update(rt, alert_id)
+        (current,) = claim(rt)
+        settled(rt, current, Accepted("m1"))
+        settled(rt, early, Deferred("busy"))
+        with rt.store.read() as connection:
+            assert deliveries.due_channels(connection, rt.now() + timedelta(minutes=5)) == []
+
+
+class TestUnclaim:
+    def unclaim(self, rt: Runtime, *claims: Claim) -> int:
+        with rt.store.write() as connection:
+            return deliveries.unclaim(connection, claims, rt.now())
+
+    def test_it_is_as_if_it_had_never_been_claimed(self, rt: Runtime, alert_id: str) -> None:
+        (first,) = claim(rt)
+        assert self.unclaim(rt, first) == 1
+        row = rows(rt, alert_id)["taro"]
+        assert (row["state"], row["tries"], row["worker_id"]) == ("pending", 0, None)
+        (again,) = claim(rt)
+        assert (again.attempt, again.tries, again.dark_since) == (2, 1, None)
+
+    def test_only_while_it_is_still_theirs(self, rt: Runtime, alert_id: str) -> None:
+        (first,) = claim(rt, "w1")
+        with rt.store.write() as connection:
+            deliveries.lapse(connection, ["w1"], rt.now())
+        assert self.unclaim(rt, first) == 0
+        (again,) = claim(rt, "w2")
+        assert self.unclaim(rt, first) == 0
+        assert state(rt, alert_id) is State.SENDING
+        assert again.dark_since is not None
 
 
 class TestSettle:
@@ -212,6 +367,113 @@ class TestSettle:
 
         assert at_once(write, groups) == [10, 10, 10, 10]
         assert {row["state"] for row in rows(rt, alert_id).values()} == {"failed"}
+
+
+class TestWhatASettlementLeavesBehind:
+    def counts(self, rt: Runtime) -> dict[tuple[str, ...], int]:
+        with rt.store.read() as connection:
+            return {
+                (row["provider"], row["outcome"], row["code"]): row["count"]
+                for row in counters.list_outcomes(connection)
+            }
+
+    def test_outcomes_are_counted_by_provider_and_code(self, rt: Runtime) -> None:
+        for number in range(5):
+            settle(rt, f"p{number}")
+        alert(rt)
+        claims = claim(rt)
+        with rt.store.write() as connection:
+            done = [settlement(rt, each, Deferred("503 busy")) for each in claims[:2]]
+            done += [settlement(rt, claims[2], Accepted("m1"))]
+            deliveries.settle(connection, done, rt.now())
+        settled(rt, claims[3], Deferred("503 busy"))
+        with rt.store.write() as connection:
+            found = replace(settlement(rt, claims[4], Accepted("m2")), provider="secondary")
+            deliveries.settle(connection, [found], rt.now())
+        assert self.counts(rt) == {
+            ("primary", "deferred", "503"): 3,
+            ("primary", "accepted", ""): 1,
+            ("secondary", "accepted", ""): 1,
+        }
+
+    def test_one_that_was_not_theirs_is_not_counted(self, rt: Runtime, alert_id: str) -> None:
+        (claimed,) = claim(rt)
+        settled(rt, claimed, Accepted("m1"))
+        settled(rt, claimed, Accepted("m1"))
+        assert self.counts(rt) == {("primary", "accepted", ""): 1}
+
+    def test_workers_that_count_at_once_lose_nothing(self, rt: Runtime) -> None:
+        for number in range(40):
+            settle(rt, f"p{number}")
+        alert(rt)
+        groups = [claim(rt, f"w{number}", limit=10) for number in range(4)]
+        at_once(lambda group: [settled(rt, each, Refused("400 x")) for each in group], groups)
+        assert self.counts(rt) == {("primary", "refused", "400"): 40}
+
+    def test_the_provider_that_took_it_is_remembered(self, rt: Runtime, alert_id: str) -> None:
+        settled(rt, claim(rt)[0], Accepted("m1"))
+        assert rows(rt, alert_id)["taro"]["provider"] == "primary"
+
+    def test_an_end_that_only_the_provider_knows_stays_in_the_dark(self, rt: Runtime, clock: Clock) -> None:
+        settle(rt, "taro")
+        alert(rt)
+        settled(rt, claim(rt)[0], Deferred("no answer in time", dark=True))
+        clock.move(minutes=1)
+        (again,) = claim(rt)
+        assert (again.dark_since, again.dark_provider) == (START, "primary")
+
+    def test_a_phone_that_shows_it_before_the_provider_has_answered_takes_nothing_away(
+        self, rt: Runtime, alert_id: str
+    ) -> None:
+        (claimed,) = claim(rt)
+        with rt.store.write() as connection:
+            evidence.displayed(connection, claimed.delivery_id, rt.now())
+        assert settled(rt, claimed, Accepted("m1"))
+        row = rows(rt, alert_id)["taro"]
+        assert (row["state"], row["provider_id"], row["accepted_at"]) == ("delivered", "m1", rt.now())
+        assert not settled(rt, claimed, Accepted("m1"))
+
+    def test_a_phone_that_shows_it_settles_an_attempt_that_ends_badly(self, rt: Runtime, alert_id: str) -> None:
+        (claimed,) = claim(rt)
+        with rt.store.write() as connection:
+            evidence.displayed(connection, claimed.delivery_id, rt.now())
+        assert settled(rt, claimed, Deferred("no answer"))
+        row = rows(rt, alert_id)["taro"]
+        assert (row["state"], row["reason"], row["accepted_at"]) == ("delivered", None, None)
+
+
+class TestHeld:
+    def test_a_sibling_s_success_on_the_same_lane_releases_what_was_held(self, rt: Runtime) -> None:
+        settle(rt, "anna", email="anna@a.jp")
+        settle(rt, "ben", email="ben@b.jp")
+        settle(rt, "cho", email="cho@a.jp")
+        alert_id = alert(rt)
+        claims = {each.address["email"][0]: each for each in claim(rt)}
+        settled(rt, claims["a"], Misconfigured("535"))
+        settled(rt, claims["b"], Misconfigured("535"))
+        settled(rt, claims["c"], Accepted("m1"))
+        found = rows(rt, alert_id)
+        assert (found["anna"]["state"], found["anna"]["due_at"]) == ("pending", rt.now())
+        assert found["ben"]["state"] == "held"
+
+    def test_one_that_is_held_again_and_again_waits_for_an_operator(self, rt: Runtime) -> None:
+        for person in ("taro", *(f"p{number}" for number in range(4))):
+            settle(rt, person)
+        alert_id = alert(rt)
+        others = []
+        for claimed in claim(rt):
+            if claimed.address["email"].startswith("taro"):
+                settled(rt, claimed, Misconfigured("403"))
+            else:
+                others.append(claimed)
+        story = []
+        for other in others:
+            settled(rt, other, Accepted("m1"))
+            story.append(str(state(rt, alert_id)))
+            for claimed in claim(rt):
+                assert claimed.tries == 1
+                settled(rt, claimed, Misconfigured("403"))
+        assert story == ["pending", "pending", "held", "held"]
 
 
 class TestGivingBack:
@@ -348,8 +610,8 @@ class TestReceipts:
     def test_news_of_another_channel_with_the_same_name_are_not_ours(self, rt: Runtime, alert_id: str) -> None:
         settled(rt, claim(rt)[0], Accepted("m1"))
         with rt.store.write() as connection:
-            deliveries.keep_receipt(connection, "sms", Receipt("m1", False), rt.now())
-            assert deliveries.apply_receipts(connection, rt.now()) == set()
+            receipts.keep(connection, "sms", Receipt("m1", False), rt.now())
+            assert receipts.apply(connection, rt.now()) == set()
         assert state(rt, alert_id) is State.SENT
 
     def test_several_clocks_that_apply_them_at_once_do_it_once(self, rt: Runtime, bell: Bell) -> None:
@@ -362,9 +624,9 @@ class TestReceipts:
         def news(_clock: int) -> None:
             with rt.store.write() as connection:
                 for number in range(20):
-                    deliveries.keep_receipt(connection, "email", Receipt(f"m{number}", True), rt.now())
+                    receipts.keep(connection, "email", Receipt(f"m{number}", True), rt.now())
             with rt.store.write() as connection:
-                deliveries.apply_receipts(connection, rt.now())
+                receipts.apply(connection, rt.now())
 
         at_once(news, range(4))
         assert {row["state"] for row in rows(rt, alert_id).values()} == {"delivered"}

@@ -7,7 +7,7 @@ from alertd.core.delivery import Receipt, State, Transition
 from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance
+from alertd.store import alerts, deliveries, instance, receipts
 from alertd.store.deliveries import Claim, Settlement
 from tests.installation import Bell, alert, settle
 from tests.installation import Clock as Time
@@ -123,7 +123,7 @@ class TestTick:
         alert_id = alert(rt)
         claimed = claim(rt, "c1")
         with rt.store.write() as connection:
-            deliveries.keep_receipt(connection, "email", Receipt("m1", True), rt.now())
+            receipts.keep(connection, "email", Receipt("m1", True), rt.now())
             sent = Transition(State.SENT, provider_id="m1")
             deliveries.settle(connection, [Settlement(claimed, "accepted", sent)], rt.now())
         bell.rung.clear()

@@ -1,81 +1,18 @@
 """The deliverer: claims, attempts once each, settles; over channels that talk to nobody."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused, State
-from alertd.core.message import Budget, Message
 from alertd.service import posting, watching
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries
-from channels.base import Address
+from alertd.store import deliveries
 from tests.installation import BUDGETS, PUBLIC_URL, Bell, Clock, alert, settle
 from tests.services import wait_until
+from tests.workers.pigeons import Homing, Pigeon, rows, states
 from workers.deliver import Deliverer
-
-
-class Pigeon:
-    """Takes every mail over, unless it is told what to answer; remembers what it was given."""
-
-    kind = "email"
-
-    def __init__(self, concurrency: int = 4) -> None:
-        self.budget = Budget("letter", 0, concurrency)
-        self.sent: list[tuple[str, Message, str]] = []
-        self.answers: dict[str, Outcome | Exception] = {}  # by address
-        self.let = asyncio.Event()
-        self.let.set()
-        self.flying = 0
-        self.most_flying = 0
-        self.landed: Callable[[], None] = lambda: None
-
-    def parse_address(self, raw: Mapping[str, str]) -> Address:
-        return raw
-
-    def lane(self, address: Address) -> str:
-        return address["email"].rpartition("@")[2]
-
-    async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
-        self.sent.append((address["email"], message, key))
-        self.flying += 1
-        self.most_flying = max(self.most_flying, self.flying)
-        await self.let.wait()
-        self.flying -= 1
-        self.landed()
-        answer = self.answers.get(address["email"].partition("@")[0], Accepted(f"m{len(self.sent)}"))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def aclose(self) -> None:
-        return None
-
-
-class Homing(Pigeon):
-    """Can be asked whether a message has arrived after all."""
-
-    def __init__(self, found: Outcome | None) -> None:
-        super().__init__()
-        self.found = found
-        self.asked: list[datetime] = []
-
-    async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
-        self.asked.append(since)
-        return self.found
-
-
-def rows(rt: Runtime, alert_id: str) -> dict[str, Mapping[str, Any]]:
-    with rt.store.read() as connection:
-        found = deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
-    return {row["person_id"]: row for row in found}
-
-
-def states(rt: Runtime, alert_id: str) -> dict[str, str]:
-    return {person: row["state"] for person, row in rows(rt, alert_id).items()}
 
 
 def claim(rt: Runtime, worker: str) -> None:
@@ -95,7 +32,7 @@ async def test_everybody_gets_their_own_message_once(rt: Runtime) -> None:
     settle(rt, "anna", language="en")
     alert_id = alert(rt, drill=True)
     pigeon = Pigeon()
-    deliverer = Deliverer(rt, pigeon, "w1")
+    deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
     assert await deliverer.drain() == 3
     assert await deliverer.drain() == 0
     assert sorted(address for address, _, _ in pigeon.sent) == [
@@ -129,13 +66,13 @@ async def test_everybody_gets_their_own_message_once(rt: Runtime) -> None:
 async def test_what_an_attempt_came_to_is_settled(
     rt: Runtime, bell: Bell, outcome: Outcome | Exception, state: State, reason: str | None
 ) -> None:
-    settle(rt, "taro")
+    settle(rt, "taro", email="taro@elsewhere.jp")  # another lane: what succeeds there releases nothing here
     settle(rt, "hanako")
     alert_id = alert(rt)
     bell.rung.clear()
     pigeon = Pigeon()
     pigeon.answers["taro"] = outcome
-    await Deliverer(rt, pigeon, "w1").drain()
+    await Deliverer(rt, {"primary": pigeon}, "w1").drain()
     row = rows(rt, alert_id)["taro"]
     assert (row["state"], row["reason"]) == (state, reason)
     assert states(rt, alert_id)["hanako"] == "sent", "one that goes wrong takes nobody else down"
@@ -147,7 +84,7 @@ async def test_what_was_put_off_is_tried_again_when_it_is_due(rt: Runtime, clock
     alert_id = alert(rt)
     pigeon = Pigeon()
     pigeon.answers["taro"] = Deferred("busy", timedelta(seconds=30))
-    deliverer = Deliverer(rt, pigeon, "w1")
+    deliverer = Deliverer(rt, {"primary": pigeon}, "w1", monotonic=lambda: clock().timestamp())
     assert await deliverer.drain() == 1
     del pigeon.answers["taro"]
     clock.move(seconds=29)
@@ -164,7 +101,7 @@ async def test_no_more_fly_at_once_than_the_channel_bears_and_all_are_sent(rt: R
         settle(rt, f"p{number}")
     alert_id = alert(rt)
     pigeon = Pigeon(concurrency=3)
-    assert await Deliverer(rt, pigeon, "w1").drain() == 17
+    assert await Deliverer(rt, {"primary": pigeon}, "w1").drain() == 17
     assert pigeon.most_flying <= 3
     assert len({address for address, _, _ in pigeon.sent}) == 17
     assert set(states(rt, alert_id).values()) == {"sent"}
@@ -175,7 +112,7 @@ async def test_an_attempt_that_hangs_does_not_hold_up_the_others_truth(rt: Runti
     first = alert(rt)
     pigeon = Pigeon()
     pigeon.let.clear()
-    draining = asyncio.create_task(Deliverer(rt, pigeon, "w1").drain())
+    draining = asyncio.create_task(Deliverer(rt, {"primary": pigeon}, "w1").drain())
     await asyncio.to_thread(wait_until, lambda: pigeon.flying > 0)
     assert states(rt, first) == {"taro": "sending"}, "written before the first byte leaves"
     hanging, pigeon.let = pigeon.let, asyncio.Event()
@@ -192,8 +129,8 @@ async def test_one_that_is_told_to_stop_finishes_what_it_has_in_hand(rt: Runtime
     for number in range(9):
         settle(rt, f"p{number}")
     alert_id = alert(rt)
-    pigeon = Pigeon(concurrency=3)
-    deliverer = Deliverer(rt, pigeon, "w1")
+    pigeon = Pigeon(concurrency=6)  # half of them for one lane
+    deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
     pigeon.landed = deliverer.stop
     assert await deliverer.drain() == 3
     assert sorted(states(rt, alert_id).values()) == ["pending"] * 6 + ["sent"] * 3
@@ -204,8 +141,10 @@ async def test_two_deliverers_share_the_work_and_send_nothing_twice(rt: Runtime)
         settle(rt, f"p{number}")
     alert_id = alert(rt)
     pigeons = [Pigeon(), Pigeon()]
-    drained = await asyncio.gather(*(Deliverer(rt, pigeon, f"w{n}").drain() for n, pigeon in enumerate(pigeons)))
-    rest = await Deliverer(rt, pigeons[0], "w2").drain()
+    drained = await asyncio.gather(
+        *(Deliverer(rt, {"primary": pigeon}, f"w{n}").drain() for n, pigeon in enumerate(pigeons))
+    )
+    rest = await Deliverer(rt, {"primary": pigeons[0]}, "w2").drain()
     assert sum(drained) + rest == 30
     sent = [address for pigeon in pigeons for address, _, _ in pigeon.sent]
     assert len(sent) == len(set(sent)) == 30
@@ -218,9 +157,9 @@ class TestDark:
         alert_id = alert(rt)
         claim(rt, "dead")
         pigeon = Pigeon()
-        assert await Deliverer(rt, pigeon, "w1").drain() == 0
+        assert await Deliverer(rt, {"primary": pigeon}, "w1").drain() == 0
         give_back(rt, "dead")
-        assert await Deliverer(rt, pigeon, "w1").drain() == 1
+        assert await Deliverer(rt, {"primary": pigeon}, "w1").drain() == 1
         assert states(rt, alert_id) == {"taro": "sent"}
 
     @pytest.mark.parametrize(("found", "sent"), [(Accepted("m7"), 0), (None, 1), (Deferred("cannot ask"), 0)])
@@ -234,7 +173,7 @@ class TestDark:
         clock.move(seconds=12)
         give_back(rt, "dead")
         homing = Homing(found)
-        await Deliverer(rt, homing, "w1").drain()
+        await Deliverer(rt, {"primary": homing}, "w1").drain()
         assert (homing.asked, len(homing.sent)) == ([began], sent)
         row = rows(rt, alert_id)["taro"]
         assert row["state"] == ("pending" if isinstance(found, Deferred) else "sent")
@@ -244,14 +183,14 @@ class TestDark:
         settle(rt, "taro")
         alert(rt)
         homing = Homing(Accepted("m7"))
-        await Deliverer(rt, homing, "w1").drain()
+        await Deliverer(rt, {"primary": homing}, "w1").drain()
         assert (homing.asked, len(homing.sent)) == ([], 1)
 
     async def test_what_stands_under_its_own_name_from_before_is_tried_again(self, rt: Runtime) -> None:
         settle(rt, "taro")
         alert_id = alert(rt)
         claim(rt, "w1")
-        assert await Deliverer(rt, Pigeon(), "w1").drain() == 1
+        assert await Deliverer(rt, {"primary": Pigeon()}, "w1").drain() == 1
         assert states(rt, alert_id) == {"taro": "sent"}
 
 
@@ -260,7 +199,7 @@ async def test_an_address_that_is_gone_is_not_written_to_again(rt: Runtime) -> N
     first = alert(rt)
     pigeon = Pigeon()
     pigeon.answers["taro"] = Gone("no such box")
-    deliverer = Deliverer(rt, pigeon, "w1")
+    deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
     await deliverer.drain()
     alert(rt)
     assert await deliverer.drain() == 0
@@ -272,7 +211,7 @@ async def test_what_our_own_fault_held_goes_out_once_it_is_released(rt: Runtime,
     alert_id = alert(rt)
     pigeon = Pigeon()
     pigeon.answers["taro"] = Misconfigured("no credit")
-    deliverer = Deliverer(rt, pigeon, "w1")
+    deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
     await deliverer.drain()
     assert await deliverer.drain() == 0
     del pigeon.answers["taro"]

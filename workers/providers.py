@@ -1,0 +1,108 @@
+"""The providers of one channel: which of them takes an attempt, how many at once, and how fast."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused, outcome_code
+from alertd.core.flow import PRIMARY, Flows, Passage, Room, Throttle
+from alertd.core.message import Message
+from alertd.core.segments import count_segments
+from alertd.store.deliveries import Claim
+from channels.base import Channel
+
+_TOO_MANY: Final = frozenset({"429", "20429"})  # HTTP's and Twilio's
+_TOO_MANY_SECONDS: Final = 1.0  # where it is not said how long to wait
+
+
+class Providers:
+    """A channel's providers by their names, in the order in which they are used, and their lanes."""
+
+    def __init__(self, channels: Mapping[str, Channel], monotonic: Callable[[], float]) -> None:
+        self._channels = dict(channels)
+        self._now = monotonic
+        self.first = self._channels[PRIMARY]
+        self._flows = Flows(tuple(self._channels), self.first.budget.concurrency)
+        self._throttles = {
+            name: Throttle(channel.budget.rate, monotonic())
+            for name, channel in self._channels.items()
+            if channel.budget.rate is not None
+        }
+        # Of the last message; at first of the longest there can be.
+        self._cost = self.first.budget.size if self.first.budget.form == "short" else 1
+
+    def __getitem__(self, name: str) -> Channel:
+        return self._channels[name]
+
+    def get(self, name: str) -> Channel | None:
+        """A provider that may have been taken away since it was last used."""
+        return self._channels.get(name)
+
+    def cost(self, message: Message) -> int:
+        """The units that a message takes: SMS parts, or one."""
+        if self.first.budget.form == "short":
+            self._cost = count_segments(message.text)
+        return self._cost
+
+    def room(self, limit: int) -> Room:
+        """What may begin now, `limit` attempts at most."""
+        now = self._now()
+        most = {
+            name: float(self._throttles[name].fits(self._cost, now)) if name in self._throttles else float(limit)
+            for name in self._channels
+        }
+        return self._flows.room(int(min(limit, sum(most.values()))), most, now)
+
+    def wait(self) -> float:
+        """Seconds until the first provider's rate lets one more message go."""
+        now = self._now()
+        ready = [throttle.ready_at(self._cost, now) - now for throttle in self._throttles.values()]
+        return min(ready) if len(ready) == len(self._channels) else 0.0
+
+    def begin(self, claim: Claim) -> Passage:
+        return self._flows.begin(claim.provider, claim.lane, self._now())
+
+    def spend(self, name: str, units: int) -> None:
+        """A message of so many units goes out at that provider."""
+        if name in self._throttles:
+            self._throttles[name].take(units, self._now())
+
+    def let_go(self, passage: Passage) -> None:
+        """That attempt ended without a word about the provider."""
+        self._flows.let_go(passage, self._now())
+
+    def end(self, passage: Passage, outcome: Outcome) -> bool:
+        """Learn from what an attempt came to. Whether another provider takes over what this one says is our fault."""
+        now = self._now()
+        match outcome:
+            case Accepted() | Refused() | Gone():
+                self._flows.succeed(passage, now)
+            case Misconfigured(reason):
+                return self._flows.refuse(passage, reason, now)
+            case Deferred(reason, retry_after):
+                if retry_after is not None or outcome_code(reason) in _TOO_MANY:
+                    seconds = _TOO_MANY_SECONDS if retry_after is None else retry_after.total_seconds()
+                    self._flows.pause(passage, now + seconds, now)
+                else:
+                    self._flows.fail(passage, reason, now)
+        return False
+
+    def share(self, workers: int) -> None:
+        """Keep to one part of so many of each provider's rate."""
+        for throttle in self._throttles.values():
+            throttle.share(workers, self._now())
+
+    def circuits(self) -> list[dict[str, Any]]:
+        """The circuits that are not closed: `channel`, `provider`, `lane`, `state`, `reason`, and their `age`."""
+        now = self._now()
+        return [
+            {
+                "channel": self.first.kind,
+                "provider": fact.provider,
+                "lane": fact.lane,
+                "state": fact.stand,
+                "reason": fact.reason,
+                "age": timedelta(seconds=now - fact.since),
+            }
+            for fact in self._flows.not_closed(now)
+        ]
