@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 import time
@@ -104,6 +105,8 @@ class WorkerProcess:
         heartbeat.start(self._rt, self._worker_id, "worker", self._kind)
         jobs.serve_tickets(self._take)
         background = [self._loop.submit(work()) for work in (self._beat, self._watch, self._look_without_ticket)]
+        for future in background:
+            future.add_done_callback(_end_if_broken)
         try:
             self._take_tickets()
         finally:
@@ -209,6 +212,13 @@ class WorkerProcess:
         await self._drain()  # claims nothing any more: waits for the one under way
         for channel in self._providers.values():
             await channel.aclose()
+
+
+def _end_if_broken(future: Future[Any]) -> None:
+    """A worker without its heartbeat must not look alive: the process ends, and the supervisor starts another."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("a duty of the worker broke: this process ends", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_failure(job: Job, *error: Any) -> bool:
