@@ -94,6 +94,7 @@ class TestToken:
             "sms-reply": 7,
             "proxy": 8,
             "link": 9,
+            "beacon": 10,
         }
 
 

@@ -45,11 +45,12 @@ def test_everything_about_a_person_is_taken_in(rt: Runtime) -> None:
     group(rt, "school")
     report = take_in(rt, HEADER + "taro,太郎,taro@example.jp,０９０-1234-5678,en,fire;school,有効\nhanako,花子,,,,,×\n")
     assert (report.applied, report.made) == (True, ["taro", "hanako"])
+    untouched = {"role": "staff", "takes_self_test": False, "quiet_hours": None}
     assert listed(rt) == {
         "taro": {"id": "taro", "name": "太郎", "email": "taro@example.jp", "phone": "+819012345678", "language": "en",
-                 "groups": ["fire", "school"], "active": True, "role": "staff"},
+                 "groups": ["fire", "school"], "active": True, **untouched},
         "hanako": {"id": "hanako", "name": "花子", "email": None, "phone": None, "language": "ja", "groups": [],
-                   "active": False, "role": "staff"},
+                   "active": False, **untouched},
     }  # fmt: skip
 
 
