@@ -103,6 +103,8 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "until": "回答期限",
         "open": "開いて回答する",
         "open_text": "下のリンクを開いて回答してください。",
+        "open_over": "開いて確認する",
+        "open_over_text": "下のリンクから内容を確認できます。回答は不要です。",
         "drill": "これは訓練です。",
         "personal": "このリンクはあなた専用です。転送しないでください。",
         "extreme": "緊急",
@@ -122,6 +124,8 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "until": "Answer by",
         "open": "Open and answer",
         "open_text": "Open the link below to answer.",
+        "open_over": "Open",
+        "open_over_text": "You can read it behind the link below. No answer is needed.",
         "drill": "This is a drill.",
         "personal": "This link is yours alone. Do not forward it.",
         "extreme": "Extreme",
@@ -254,8 +258,12 @@ def _letter_facts(content: Content, language: Language, zone: tzinfo) -> list[tu
         *facts,
         (words["severity"], words[content.severity]),
         (words["sent"], _moment(content.sent_at, zone)),
-        (words["until"], _moment(content.expires_at, zone)),
+        *([(words["until"], _moment(content.expires_at, zone))] if content.revision_kind != "cancel" else []),
     ]
+
+
+def _open_key(content: Content) -> str:
+    return "open_over" if content.revision_kind == "cancel" else "open"
 
 
 def _letter_text(content: Content, language: Language, zone: tzinfo) -> str:
@@ -270,7 +278,7 @@ def _letter_text(content: Content, language: Language, zone: tzinfo) -> str:
         lines.append(content.ask.question.strip())
         lines += [f"  {number}. {choice.label}" for number, choice in enumerate(content.ask.choices, 1)]
         lines.append("")
-    lines += [words["open_text"], LINK, "", words["personal"], ""]
+    lines += [words[f"{_open_key(content)}_text"], LINK, "", words["personal"], ""]
     return "\n".join(lines)
 
 
@@ -299,7 +307,7 @@ def _letter_html(content: Content, language: Language, zone: tzinfo) -> str:
         f"<title>{escape(content.headline(language))}</title></head>"
         "<body style='font-family:sans-serif;font-size:16px;line-height:1.6;color:#111111'>"
         f"<h1 style='font-size:22px'>{escape(content.headline(language))}</h1>{drill}{paragraphs}{ask}"
-        f"<p><a href='{LINK}' style='{button}'>{words['open']}</a></p>"
+        f"<p><a href='{LINK}' style='{button}'>{words[_open_key(content)]}</a></p>"
         f"<table style='font-size:14px'>{facts}</table><p style='font-size:13px;color:#555555'>{words['personal']}</p>"
         "</body></html>"
     )

@@ -14,4 +14,7 @@ def list_obstacles(rt: Runtime, alert_id: str) -> dict[str, list[dict[str, Any]]
     with rt.store.read() as connection:
         held = obstacles.held(connection, alert_id)
         stopped = obstacles.circuits_before(connection, alert_id)
-    return {"held": [dict(row) for row in held], "stopped": [{**row, "since": views.moment(row["since"])} for row in stopped]}
+    return {
+        "held": [dict(row) for row in held],
+        "stopped": [{**row, "since": views.moment(row["since"])} for row in stopped],
+    }

@@ -36,8 +36,20 @@ _COOKIE_LIFE: Final = 365 * 24 * 3600
 _LANGUAGE_NAMES: Final[dict[Language, str]] = {"ja": "日本語", "en": "English"}
 
 _PATTERNS: Final[dict[Language, dict[str, str]]] = {
-    "ja": {"full": "y年M月d日(E) H:mm", "exact": "M月d日(E) H:mm:ss", "clock": "H:mm:ss"},
-    "en": {"full": "EEE d MMM y, HH:mm", "exact": "EEE d MMM, HH:mm:ss", "clock": "HH:mm:ss"},
+    "ja": {
+        "full": "y年M月d日(E) H:mm",
+        "exact": "M月d日(E) H:mm:ss",
+        "clock": "H:mm:ss",
+        "minute": "HH:mm",
+        "day": "M月d日 HH:mm",
+    },
+    "en": {
+        "full": "EEE d MMM y, HH:mm",
+        "exact": "EEE d MMM, HH:mm:ss",
+        "clock": "HH:mm:ss",
+        "minute": "HH:mm",
+        "day": "d MMM HH:mm",
+    },
 }
 
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}).enable("table")
@@ -90,13 +102,18 @@ def _environment(language: Language) -> Environment:
         CHANNELS=words.CHANNELS,
         STATES=words.STATES,
         WAYS=words.WAYS,
+        SHORT_CHANNELS=words.SHORT_CHANNELS,
+        RUNGS=words.RUNGS,
+        UNKNOWABLE=words.UNKNOWABLE,
+        SOURCES=words.SOURCES,
+        KINDS=words.KINDS,
     )
     environment.filters.update(
         markdown=markdown,
         number=lambda value: format_decimal(value, locale=language),
         severity_word=lambda severity: severity_word(severity, language),
         said=lambda message: translation.gettext(message),
-        reason=lambda message: words.translate(message, language),
+        cause=lambda reason, channel: words.explain(reason, channel, language),
         headline=lambda alert: headline(
             alert["title"], drill=alert["drill"], language=language, revision_kind=alert["revision_kind"]
         ),
@@ -132,6 +149,13 @@ class Page:
         shown = format_datetime(when, _PATTERNS[self.language][style], tzinfo=self.web.rt.zone, locale=self.language)
         return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), shown)
 
+    def minute(self, at: datetime | str) -> Markup:
+        """A time of today as hours and minutes; of any other day with its day."""
+        when = datetime.fromisoformat(at) if isinstance(at, str) else at
+        zone = self.web.rt.zone
+        is_today = when.astimezone(zone).date() == self.web.rt.now().astimezone(zone).date()
+        return self.moment(when, "minute" if is_today else "day")
+
     def text(self, template: str, context: Mapping[str, Any]) -> str:
         return (
             _ENVIRONMENTS[self.language]
@@ -144,6 +168,7 @@ class Page:
                 path=self.request.url.path,
                 switches=[(code, self._switch(code)) for code in LANGUAGES if code != self.language],
                 moment=self.moment,
+                minute=self.minute,
                 now=self.web.rt.now(),
             )
         )

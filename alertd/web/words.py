@@ -12,6 +12,8 @@ CHANNELS: Final = {
     "email": marked("E-mail"),
 }
 
+SHORT_CHANNELS: Final = {"webpush": marked("Push"), "sms": marked("SMS"), "email": marked("Mail")}
+
 # Each says what is proven and no more: `sent` is not `arrived`.
 STATES: Final = {
     "pending": marked("Waiting to be sent"),
@@ -21,8 +23,57 @@ STATES: Final = {
     "failed": marked("Failed"),
     "held": marked("Held back: needs an operator"),
     "expired": marked("Expired before it was sent"),
-    "cancelled": marked("Called off"),
+    "cancelled": marked("Called off or replaced before it was sent"),
 }
+
+# The evidence ladder: each rung with what it proves and what not.
+RUNGS: Final = (
+    (
+        "queued",
+        marked("Written down"),
+        marked("This system has the message and is to send it. That alone does not mean that it has left."),
+    ),
+    (
+        "accepted",
+        marked("Taken over by the provider"),
+        marked("The push service, the SMS company or the mail server has it. The phone may not."),
+    ),
+    (
+        "delivered",
+        marked("Arrived at the device"),
+        marked("The telephone company says that the phone has it. Nobody may have looked at it."),
+    ),
+    (
+        "displayed",
+        marked("Shown on the screen"),
+        marked("The phone itself says that it shows the message. iPhones may not say so even if they do."),
+    ),
+    (
+        "opened",
+        marked("Opened"),
+        marked("Somebody touched the page behind the link, or had it before their eyes. They may not have read it."),
+    ),
+    (
+        "acknowledged",
+        marked("Answered"),
+        marked("The person pressed a button or replied. Only this proves that they know. People are counted here."),
+    ),
+)
+# What nobody tells us on these ways, whatever happens.
+UNKNOWABLE: Final = frozenset({("webpush", "delivered"), ("sms", "displayed"), ("email", "displayed")})
+
+# Who vouches for a rung.
+SOURCES: Final = {
+    "primary": marked("says the provider"),
+    "secondary": marked("says the second provider"),
+    "provider": marked("says the provider"),
+    "receipt": marked("says the receipt of the provider"),
+    "beacon": marked("says the phone itself"),
+    "page": marked("seen by our page"),
+}
+
+# What a revision of an alert is.
+KINDS: Final = {"alert": marked("First message"), "update": marked("Update"), "cancel": marked("Called off")}
 
 WAYS: Final = {
     "websocket": marked("this page, live"),
@@ -86,7 +137,33 @@ _REFUSALS: Final = tuple(
         (r"a request's body may have at most \d+ bytes", marked("This is more than can be sent at once.")),
         (r"send the body as .*|the form is not urlencoded UTF-8", marked("Go back and load the page again.")),
         (r"sign in, or send a bearer token", marked("Please sign in.")),
+        (
+            r"the disk is full.*",
+            marked("The disk is full: nothing new can be posted. Alerts that were sent before go on. Free some space."),
+        ),
         (r"no address of any kind", marked("no phone, no mail, no device")),
+        (r"must be a time like 22:00", marked("Write a time like 22:00.")),
+        (r"must begin and end at different times", marked("The two times must differ.")),
+        (r"this alert is called off already.*", marked("This alert was called off already.")),
+        (r"this alert is over already.*", marked("This alert is over. Write a new post.")),
+        (
+            r"this alert says something else by now.*",
+            marked("Somebody has updated this alert meanwhile. Look at it, then decide again."),
+        ),
+        (
+            r"says that it is a drill, but the alert is real.*",
+            marked("The title says drill, but this alert is real. Change the title."),
+        ),
+        (r"must have at least one step", marked("Fill in at least one row.")),
+        (r"must have at most (?P<most>\d+) steps", marked("At most %(most)s rows.")),
+        (r"must name at least one of .+", marked("Tick at least one way.")),
+        (r"must not come before the step above it", marked("This must not come before the row above it.")),
+        (r"must be 0: the first step.*", marked("The first row goes out at once: write 0.")),
+        (r"must be outstanding: the first step.*", marked("The first row goes to the people themselves.")),
+        (r"comes after the alert is over", marked("The plan takes longer than the alert is valid.")),
+        (r"must be 0 to (?P<most>\d+)", marked("Write the minutes as a number, at most 7 days (10080).")),
+        (r"must be at least (?P<least>\d+)", marked("At least 1 minute.")),
+        (r"must be 1 to (?P<most>\d+)", marked("Use 1 to %(most)s.")),
     )
 )
 
@@ -98,3 +175,68 @@ def translate(message: str, language: Language) -> str:
         if match:
             return str(TRANSLATIONS[language].gettext(translatable)) % match.groupdict()
     return message
+
+
+# Why a message did not get through, by channel ("" is any), as providers and this system word it. Ours are named so.
+_CAUSES: Final = tuple(
+    (channel, re.compile(pattern, re.DOTALL | re.IGNORECASE), message)
+    for channel, pattern, message in (
+        ("", r"superseded by .*", marked("A newer version took its place.")),
+        ("", r"\w+ is not set up.*", marked("This way is not set up in this system.")),
+        ("", r"the worker died while sending", marked("Sending was interrupted. It is tried again.")),
+        ("", r"the address was taken away", marked("The address was changed or removed meanwhile.")),
+        ("", r"expired", marked("The alert was over before it could be sent.")),
+        ("", r"internal error.*", marked("Something broke on our side. It is tried again.")),
+        ("webpush", r"(404|410)\b.*", marked("The phone no longer takes notifications: turn them on there again.")),
+        ("webpush", r"subscribed under a key.*|the subscription's keys.*",
+         marked("The phone no longer takes notifications: turn them on there again.")),
+        ("webpush", r"(401|403)\b.*|there is no VAPID key",
+         marked("Our own fault: the push service does not accept our key.")),
+        ("webpush", r"413\b.*", marked("The message was too long.")),
+        ("webpush", r"429\b.*", marked("The push service asks us to wait. It is tried again.")),
+        ("webpush", r"5\d\d\b.*", marked("The push service has trouble of its own. It is tried again.")),
+        ("webpush", r"(4|3)\d\d\b.*|endpoint: .*|the endpoint cannot.*",
+         marked("The push service does not take the message.")),
+        ("sms", r"(\d{3} |\w+ )?(21211|21217|30005)\b.*", marked("This phone number does not exist.")),
+        ("sms", r"(\d{3} |\w+ )?(21614|21635|30006)\b.*", marked("This number takes no SMS: it is no mobile phone.")),
+        ("sms", r"(\d{3} |\w+ )?21610\b.*", marked("This person has stopped our SMS by replying STOP.")),
+        ("sms", r"(\d{3} |\w+ )?30003\b.*", marked("The phone is switched off or out of reach.")),
+        ("sms", r"(\d{3} |\w+ )?(30004|30007)\b.*", marked("The telephone company blocked the message.")),
+        ("sms", r"(\d{3} |\w+ )?(30008|30410)\b.*", marked("The telephone company could not deliver it.")),
+        ("sms", r"(\d{3} |\w+ )?(20003|20005|20006|20008|20404|30002)\b.*|(401|403)\b.*",
+         marked("Our own fault: the SMS company does not accept our account.")),
+        ("sms", r"(\d{3} )?(21212|21603|21606|21659|21660|21661|2170\d)\b.*",
+         marked("Our own fault: the sender’s number is not right.")),
+        ("sms", r"(\d{3} )?21408\b.*", marked("Our own fault: our account may not send to that country.")),
+        ("sms", r"402\b.*", marked("Our own fault: the account has no credit.")),
+        ("sms", r"(\d{3} )?(20429|14107|21611|30001)\b.*|429\b.*",
+         marked("The SMS company asks us to wait. It is tried again.")),
+        ("sms", r"5\d\d\b.*", marked("The SMS company has trouble of its own. It is tried again.")),
+        ("sms", r"(undelivered|failed|canceled)\b.*", marked("The telephone company could not deliver it.")),
+        ("email", r"53[0458]\b.*", marked("Our own fault: the mail server does not accept our password.")),
+        ("email", r"552\b.*|\d{3} \d\.2\.2\b.*", marked("The mailbox is full.")),
+        ("email", r"55[013] [45]\.1\.\d\b.*|\d\.1\.\d\b.*", marked("This mail address does not exist.")),
+        ("email", r"\d{3} [45]\.7\.\d\b.*", marked("The mail server refuses our mails.")),
+        ("email", r"4\d\d\b.*", marked("The mail server asks us to wait. It is tried again.")),
+        ("email", r"5\d\d\b.*", marked("The mail server refuses the message.")),
+        ("email", r"the relay's certificate .*", marked("Our own fault: the mail server cannot be trusted.")),
+        ("", r"no answer (within|in time).*|TimeoutError.*", marked("The provider did not answer in time.")),
+        ("", r"\w*(Connect|Disconnect|OSError|gaierror|DNS)\w*.*",
+         marked("The provider could not be reached. It is tried again.")),
+    )
+)  # fmt: skip
+_GAVE_UP: Final = re.compile(r"gave up after (?P<tries>\d+) tries: (?P<rest>.*)", re.DOTALL)
+
+
+def explain(reason: str | None, channel: str, language: Language) -> str | None:
+    """Why a message on `channel` did not get through, in plain words; None when the reason is not known here."""
+    if not reason:
+        return None
+    gave_up = _GAVE_UP.fullmatch(reason)
+    if gave_up:
+        sentence = str(TRANSLATIONS[language].gettext(marked("Given up after %(tries)s tries.")))
+        return sentence % {"tries": gave_up["tries"]} + " " + (explain(gave_up["rest"], channel, language) or "")
+    for of_channel, pattern, message in _CAUSES:
+        if of_channel in ("", channel) and pattern.fullmatch(reason):
+            return str(TRANSLATIONS[language].gettext(message))
+    return None

@@ -66,7 +66,7 @@ def _read_urls(printed: IO[str]) -> dict[str, str]:
 def take_all(browser: Browser, urls: dict[str, str], to: Path) -> None:
     def take(name: str, size: dict[str, int], show: Callable[[Page], object], sign_in: bool) -> None:
         # A phone's pictures are as sharp as its screen.
-        scale = 2 if size is PHONE else 1
+        scale = 2 if size["width"] == PHONE["width"] else 1
         state = signed_in if sign_in else None
         context = browser.new_context(
             viewport={"width": size["width"], "height": size["height"]},
@@ -90,12 +90,20 @@ def take_all(browser: Browser, urls: dict[str, str], to: Path) -> None:
     take("alert-ja", PHONE, lambda page: page.goto(f"{urls['letter']}?lang=ja"), False)
     take("alert-en", PHONE, lambda page: page.goto(f"{urls['letter']}?lang=en"), False)
     take("live-ja", {**DESKTOP, "height": 1000}, lambda page: show_live(page, urls["live"]), True)
-    take("check-ja", {**DESKTOP, "height": 1000}, lambda page: show_check(page, urls["live"]), True)
+    take("ladder-ja", {**DESKTOP, "height": 1000}, lambda page: show_ladder(page, urls["live"]), True)
+    take("check-ja", {**DESKTOP, "height": 1200}, lambda page: show_check(page, urls["live"]), True)
+    take("call-off-ja", {**PHONE, "height": 1240}, lambda page: page.goto(f"{urls['live']}/call-off?lang=ja"), True)
 
 
 def show_live(page: Page, url: str) -> None:
     page.goto(f"{url}?lang=ja")
     page.locator("[data-line][data-state=live]").wait_for()
+
+
+def show_ladder(page: Page, url: str) -> None:
+    show_live(page, url)
+    page.locator(".ladder").scroll_into_view_if_needed()
+    page.locator("section:has(.ladder)").evaluate("(section) => section.scrollIntoView()")
 
 
 def show_check(page: Page, live: str) -> None:
@@ -106,6 +114,7 @@ def show_check(page: Page, live: str) -> None:
     )
     for name, value in (("audience", "everyone"), ("urgent", "yes"), ("drill", "drill"), ("ask", "choices")):
         page.locator(f"input[name={name}][value={value}]").check()
+    page.locator("#plan").select_option("stepwise")
     page.locator("#question").fill("無事ですか")
     page.locator("#choices").fill("無事・出勤できます\n無事・出勤できません\nけがをしています")
     page.locator("button.big[value=check]").click()

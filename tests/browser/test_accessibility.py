@@ -39,6 +39,17 @@ def alerts(town: Town) -> dict[str, str]:
         "real": town.post("地震：安否を報告してください", drill=False, ask=ASK, body=BODY, severity="extreme"),
         "drill": town.post("参集訓練", drill=True, body=BODY),
     }
+    steps = [
+        {"after_seconds": 0, "channels": ["email"]},
+        {"after_seconds": 120, "channels": ["sms"], "repeat": {"every_seconds": 300, "times": 3}},
+        {"after_seconds": 600, "channels": ["sms"], "to": "supervisors"},
+    ]
+    made["updated"] = town.post("参集", drill=True, plan={"steps": steps})
+    town.hand_over(made["updated"])
+    town.call("POST", f"/alerts/{made['updated']}/revisions", {"kind": "update", "title": "続報", "body": BODY})
+    made["over"] = town.post("津波警報", drill=False)
+    town.call("POST", f"/alerts/{made['over']}/revisions", {"kind": "cancel", "title": "解除", "body": BODY})
+    town.call("PUT", "/people/chief", {"name": "管理 者", "language": "ja", "groups": [], "role": "admin"})
     town.call(
         "POST",
         f"/alerts/{made['real']}/acknowledgements",
@@ -58,6 +69,8 @@ def test_pages_for_everybody(
         town.letter(alerts["real"], "suzuki"),
         town.letter(alerts["drill"], "suzuki"),
         town.letter(alerts["real"], "tanaka"),
+        town.letter(alerts["updated"], "tanaka"),
+        town.letter(alerts["over"], "tanaka"),
         f"{town.url}/a/unknown",
     ]
     found = {}
@@ -76,11 +89,18 @@ def test_pages_for_those_who_have_signed_in(
     post = town.call("GET", f"/alerts/{alerts['drill']}")["post"]
     steps: list[Callable[[], object]] = [
         lambda: page.goto(f"{town.url}/me?lang={language}"),
-        lambda: page.get_by_role("article").first.locator(".comment summary").click(),
+        lambda: page.locator(f"#alert-{alerts['drill']} .comment summary").click(),
         lambda: page.goto(f"{town.url}/board"),
         lambda: page.goto(f"{town.url}/posts/{post}"),
         lambda: page.goto(f"{town.url}/alerts/{alerts['real']}"),
         lambda: page.locator(".proxy summary").first.click(),
+        lambda: page.goto(f"{town.url}/alerts/{alerts['updated']}"),
+        lambda: page.locator(".proofs summary").first.click(),
+        lambda: page.goto(f"{town.url}/alerts/{alerts['updated']}/people/outdated"),
+        lambda: page.goto(f"{town.url}/alerts/{alerts['updated']}/update"),
+        lambda: page.goto(f"{town.url}/alerts/{alerts['updated']}/call-off"),
+        lambda: page.goto(f"{town.url}/alerts/{alerts['over']}"),
+        lambda: page.goto(f"{town.url}/plans"),
         lambda: page.goto(f"{town.url}/alerts/{alerts['real']}/people/outstanding"),
         lambda: page.goto(f"{town.url}/me/settings"),
         lambda: page.goto(f"{town.url}/posts/new"),
@@ -103,4 +123,19 @@ def test_the_check_page(town: Town, visit: Visitor, alerts: dict[str, str], kind
     write(page, town, "本番の訓練 real drill", kind)
     page.get_by_role("button", name="次へ").last.click()
     assert page.locator(".banner").is_visible()
+    assert complaints(page) == []
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
+def test_the_form_for_plans(
+    town: Town, visit: Visitor, alerts: dict[str, str], language: str, theme: str, size: dict[str, int]
+) -> None:
+    page = visit("chief", color_scheme=theme, viewport=size)
+    page.goto(f"{town.url}/plans/new?lang={language}")
+    assert complaints(page) == []
+    page.locator("button[value=more]").click()
+    page.locator("#name").fill("夜")
+    page.locator("#after-1").fill("x")
+    page.locator("button.big[value=save]").click()
+    assert page.locator(".fault").count() > 1
     assert complaints(page) == []

@@ -56,7 +56,7 @@ def test_answers_appear_by_themselves(town: Town, visit: Visitor) -> None:
     expect(page.locator("[data-line]")).to_have_text("ライブ更新中")
     expect(page.locator("#acknowledged [data-key=suzuki]")).to_have_count(0)
     town.call("POST", f"/alerts/{alert}/acknowledgements", {"person": "suzuki"})
-    expect(page.locator("[data-count=acknowledged]")).to_have_text("1")
+    expect(page.locator(".score [data-count=acknowledged]")).to_have_text("1")
     expect(page.locator("[data-group=fukushi] [data-group-acknowledged]")).to_have_text("1")
     expect(page.locator("#acknowledged [data-key=suzuki]")).to_contain_text("代理")
     expect(page).to_have_title("1/7 【訓練】参集 – みなと市")
@@ -92,7 +92,7 @@ def test_a_page_that_is_not_live_says_so_and_comes_back(town: Town, visit: Visit
         town.start()
     expect(line).to_have_text("ライブ更新中", timeout=30_000)
     town.call("POST", f"/alerts/{alert}/acknowledgements", {"person": "smith"})
-    expect(page.locator("[data-count=acknowledged]")).to_have_text("1")
+    expect(page.locator(".score [data-count=acknowledged]")).to_have_text("1")
 
 
 def test_the_live_page_works_without_scripts(town: Town, visit: Visitor) -> None:
@@ -102,7 +102,7 @@ def test_the_live_page_works_without_scripts(town: Town, visit: Visitor) -> None
     expect(page.get_by_text("表示は読み込み時点の数字です。").first).to_be_visible()
     town.call("POST", f"/alerts/{alert}/acknowledgements", {"person": "smith"})
     page.get_by_role("link", name="再読み込み").click()
-    expect(page.locator("[data-count=acknowledged]")).to_have_text("1")
+    expect(page.locator(".score [data-count=acknowledged]")).to_have_text("1")
 
 
 def test_a_post_is_written_without_scripts(town: Town, visit: Visitor) -> None:

@@ -1,11 +1,17 @@
 """The service worker: whatever is pushed is shown, and a notification's button answers."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, Worker
 
+from alertd.core.alert import Ask, Choice, Content
+from alertd.core.message import Budget, render
+from channels import webpush
 from tests.browser.conftest import Visitor
 from tests.browser.town import Town
 
@@ -144,3 +150,52 @@ def test_only_pages_of_this_site_are_opened(town: Town, phone: Phone) -> None:
     assert phone.worker.evaluate("ownUrl('https://evil.example/x')") == f"{town.url}/"
     assert phone.worker.evaluate("ownUrl('javascript:alert(1)')") == f"{town.url}/"
     assert phone.worker.evaluate("ownUrl('/a/b')") == f"{town.url}/a/b"
+
+
+def test_the_phone_says_that_it_shows_the_message(town: Town, phone: Phone) -> None:
+    alert = town.post("表示", drill=True, plan={"steps": [{"after_seconds": 0, "channels": ["email"]}]})
+    town.hand_over(alert)
+    pushed = json.loads(payload(town, alert))
+    pushed["notification"]["data"]["beacon"] = town.beacon(alert, "tanaka")
+    assert town.delivery(alert, "tanaka").displayed_at is None
+    phone.push(json.dumps(pushed))
+    while town.delivery(alert, "tanaka").displayed_at is None:
+        phone.page.wait_for_timeout(25)
+    assert town.delivery(alert, "tanaka").state == "delivered"
+    # A notification of another site would not get this phone to say anything there.
+    assert phone.worker.evaluate("ownUrl('https://evil.example/b/x')") == f"{town.url}/"
+
+
+def really_pushed(town: Town, content: Content) -> str:
+    """What our own channel would push."""
+    link = town.letter(content.alert_id, "tanaka")
+    text = render(content, "ja", Budget("notification", 2_000, 1), link_length=60, zone=ZoneInfo("Asia/Tokyo"))
+    return webpush.payload(text.personal(link, link.rpartition("/")[2])).decode()
+
+
+def test_calling_off_takes_the_place_of_the_alert_and_asks_nothing(town: Town, phone: Phone) -> None:
+    alert = town.post("安否", drill=True, ask=SAFE)
+    now = datetime.now(UTC)
+    content = Content(
+        alert_id=alert,
+        revision=1,
+        organisation="みなと市",
+        title="安否",
+        body="",
+        severity="severe",
+        drill=True,
+        ask=Ask("無事？", (Choice("safe", "無事"), Choice("hurt", "助けが必要"))),
+        sent_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
+    (first,) = phone.push(really_pushed(town, content))
+    assert [each["action"] for each in first["actions"]] == ["answer:safe", "answer:hurt"]
+    over = replace(content, revision=2, revision_kind="cancel", title="解除します", ask=None)
+    shown = phone.push(really_pushed(town, over))
+    while shown[0]["title"] == first["title"]:
+        phone.page.wait_for_timeout(25)
+        shown = phone.shown()
+    (second,) = shown
+    assert second["title"] == "【訓練】【解除】解除します"
+    assert second["tag"] == first["tag"] == alert
+    assert second["actions"] == []

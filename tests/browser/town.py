@@ -10,12 +10,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
+from sqlalchemy import Connection, select, update
+
 from alertd.core.acknowledgement import TokenKeys, Way, make_token
+from alertd.core.delivery import State
 from alertd.store import alerts, instance
 from alertd.store.engine import Store
+from alertd.store.schema import deliveries, recipients
 
 READY_SECONDS: Final = 60
 STOP_SECONDS: Final = 20
@@ -143,15 +149,43 @@ class Town:
         posted = self.call("POST", "/posts", body, **{"Idempotency-Key": secrets.token_hex(8)})
         return str(posted["alert"]["id"])
 
-    def letter(self, alert: str, person: str) -> str:
-        """The personal link of `person` to `alert`, as their SMS carries it."""
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """What the server keeps, beside it."""
         store = Store(f"sqlite:///{self.directory}/alertd.db")
         try:
-            with store.read() as connection:
-                number = alerts.recipient_of(connection, alert, person)
-                keys = instance.list_keys(connection, "secret")
+            yield store
         finally:
             store.close()
+
+    def letter(self, alert: str, person: str) -> str:
+        """The personal link of `person` to `alert`, as their SMS carries it."""
+        with self.store() as store, store.read() as connection:
+            number = alerts.recipient_of(connection, alert, person)
+            keys = _token_keys(connection)
         assert number is not None
-        tokens = TokenKeys({int(key.id): key.value.encode() for key in keys}, int(keys[0].id))
-        return f"{self.url}/a/{make_token(number, Way.SMS_LINK, tokens)}"
+        return f"{self.url}/a/{make_token(number, Way.SMS_LINK, keys)}"
+
+    def hand_over(self, alert: str) -> None:
+        """Nothing is set up here that could send: let the rows say that the providers took everything over."""
+        with self.store() as store, store.write() as connection:
+            of_alert = update(deliveries).where(deliveries.c.alert_id == alert)
+            connection.execute(of_alert.values(state=State.SENT, attempt=1, worker_id=None, reason=None))
+
+    def delivery(self, alert: str, person: str) -> Any:
+        """The row of the one delivery of `alert` to `person`."""
+        query = select(deliveries).join(recipients, recipients.c.id == deliveries.c.recipient_id)
+        with self.store() as store, store.read() as connection:
+            mine = query.where(deliveries.c.alert_id == alert, recipients.c.person_id == person)
+            return connection.execute(mine).one()
+
+    def beacon(self, alert: str, person: str) -> str:
+        """Where `person`'s phone says that it shows the one delivery of `alert` to them."""
+        with self.store() as store, store.read() as connection:
+            keys = _token_keys(connection)
+        return f"{self.url}/b/{make_token(self.delivery(alert, person).id, Way.BEACON, keys)}"
+
+
+def _token_keys(connection: Connection) -> TokenKeys:
+    keys = instance.list_keys(connection, "secret")
+    return TokenKeys({int(key.id): key.value.encode() for key in keys}, int(keys[0].id))

@@ -279,3 +279,15 @@ def test_every_severity_has_a_word_in_both_languages() -> None:
 def test_times_are_told_in_the_town_s_own_zone() -> None:
     late = content(sent_at=datetime(2026, 12, 31, 15, 30, tzinfo=UTC), expires_at=CONTENT.sent_at + timedelta(days=99))
     assert "2027-01-01 00:30" in message(late, "letter").text
+
+
+def test_who_is_told_that_it_is_over_is_asked_nothing() -> None:
+    over = content(revision=2, revision_kind="cancel", title="誤報でした")
+    assert message(over, "notification").buttons == ()
+    # A reply would be taken for an answer to another alert that is still open.
+    assert "返信" in sms(CONTENT)
+    assert "返信" not in sms(over)
+    for language in LANGUAGES:
+        for asking in ("回答期限", "開いて回答", "to answer", "Answer by"):
+            assert asking not in message(over, "letter", language).text
+            assert asking not in message(over, "letter", language).html

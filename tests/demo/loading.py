@@ -10,6 +10,16 @@ from tests.demo.town import GROUPS, Person, Town
 from tests.providers import BrowserSubscription, PushService, SmtpServer, TwilioServer
 
 _AT_ONCE: Final = 16
+_STEPWISE: Final = {
+    "name": "段階的に(プッシュとメール → SMS → 上司)",
+    "plan": {
+        "steps": [
+            {"after_seconds": 0, "channels": ["webpush", "email"]},
+            {"after_seconds": 120, "channels": ["sms"], "repeat": {"every_seconds": 300, "times": 3}},
+            {"after_seconds": 600, "channels": ["webpush", "sms"], "to": "supervisors"},
+        ]
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ async def move_in(api: Api, progress: Progress, providers: Providers) -> Keys:
         if head := town.head_of(group):
             supervised = {"name": group.name, "parent": group.parent, "supervisors": [head.id]}
             await api.put(f"/groups/{group.id}", supervised)
+    await api.put("/plans/stepwise", _STEPWISE)
     await _promote(api, town.manager)
     public_key = (await api.get("/push/key"))["public_key"]
     turn = asyncio.Semaphore(_AT_ONCE)

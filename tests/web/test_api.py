@@ -319,7 +319,8 @@ class TestPeople:
         body = {"id": "taro", "name": "太郎", "email": "taro@example.jp", "phone": "０９０-1234-5678", "language": "en",
                 "groups": ["fire"], "active": True}  # fmt: skip
         made = await town.call("manager", "PUT", "/people/taro", body)
-        assert (made.status, made.body) == (201, {**body, "phone": "+819012345678", "role": "staff"})
+        chosen = {"takes_self_test": False, "quiet_hours": None}
+        assert (made.status, made.body) == (201, {**body, "phone": "+819012345678", "role": "staff", **chosen})
         again = await town.call("manager", "PUT", "/people/taro", {"name": "太郎"})
         assert again.status == 200
         assert again.body.items() >= {"email": None, "phone": None, "groups": [], "language": "ja"}.items()

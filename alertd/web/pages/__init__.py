@@ -2,7 +2,7 @@
 
 from starlette.routing import Mount, Route
 
-from alertd.web.pages import board, compose, files, letter, live, mine, sign_in
+from alertd.web.pages import board, compose, doctor, files, letter, live, mine, plans, revise, settings, sign_in
 from alertd.web.pages.errors import error_page
 from alertd.web.templating import STATIC_DIR
 
@@ -21,13 +21,23 @@ routes: list[Route | Mount] = [
     Route("/alerts/{alert}/people", live.show_people),
     Route("/alerts/{alert}/people/{state}", live.show_list),
     Route("/alerts/{alert}/answers", live.answer_for, methods=["POST"]),
+    Route("/alerts/{alert}/call-off", revise.show_call_off, methods=["GET"]),
+    Route("/alerts/{alert}/call-off", revise.call_off, methods=["POST"]),
+    Route("/alerts/{alert}/update", revise.show_update, methods=["GET"]),
+    Route("/alerts/{alert}/update", revise.update, methods=["POST"]),
+    Route("/plans", plans.show_plans),
+    Route("/plans/{plan}", plans.show_plan, methods=["GET"]),
+    Route("/plans/{plan}", plans.take_plan, methods=["POST"]),
+    Route("/doctor", doctor.show_doctor),
     Route("/me", mine.show_mine),
     Route("/me/alerts", mine.show_inbox),
     Route("/me/alerts/{alert}", mine.answer, methods=["POST"]),
     Route("/me/tests/{alert}", mine.read_test),
     Route("/me/session", mine.read_session),
-    Route("/me/settings", sign_in.show_settings, methods=["GET"]),
-    Route("/me/settings", sign_in.change_password, methods=["POST"]),
+    Route("/me/settings", settings.show_settings, methods=["GET"]),
+    Route("/me/settings", settings.change_password, methods=["POST"]),
+    Route("/me/settings/quiet-hours", settings.change_quiet_hours, methods=["POST"]),
+    Route("/me/settings/self-test", settings.change_self_test, methods=["POST"]),
     Route("/a/{token}", letter.show_letter, methods=["GET"]),
     Route("/a/{token}", letter.answer_letter, methods=["POST"]),
     Route("/a/{token}/opened", letter.open_by_person, methods=["POST"]),

@@ -10,6 +10,7 @@ from alertd.core.roles import Role
 from alertd.service import directory, posting, watching
 from alertd.service.runtime import Actor, Runtime
 from alertd.web.context import in_thread
+from alertd.web.pages.versions import earlier_of
 from alertd.web.templating import signed_in
 
 PAGE_SIZE: Final = 20
@@ -34,13 +35,17 @@ async def show_post(request: Request) -> Response:
     page, actor = await signed_in(request)
     rt, post_id = page.web.rt, str(request.path_params["post"])
 
-    def read() -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
+    def read() -> dict[str, Any]:
         post = posting.read_post(rt, actor, post_id)
-        boards = {board["id"]: board["name"] for board in directory.list_boards(rt)}
-        return post, boards, _alert_of(rt, actor, post)
+        alert = _alert_of(rt, actor, post)
+        return {
+            "post": post,
+            "boards": {board["id"]: board["name"] for board in directory.list_boards(rt)},
+            "alert": alert,
+            "earlier": earlier_of(rt, alert, None)[0] if alert else [],
+        }
 
-    post, boards, alert = await in_thread(read)
-    return page.respond("post.html", post=post, boards=boards, alert=alert, may_watch=actor.may(Role.VIEWER))
+    return page.respond("post.html", **await in_thread(read), may_watch=actor.may(Role.VIEWER))
 
 
 def _alert_of(rt: Runtime, actor: Actor, post: dict[str, Any]) -> dict[str, Any] | None:

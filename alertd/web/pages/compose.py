@@ -13,21 +13,21 @@ from starlette.responses import RedirectResponse, Response
 from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES, Ask, Choice
 from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid
+from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.message import LINK
 from alertd.core.roles import Role
-from alertd.service import directory, posting
+from alertd.service import directory, planning, posting
 from alertd.service.posting import Draft, Reach
 from alertd.service.runtime import Actor
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import Form, read_own_form
+from alertd.web.pages.timetable import fold, plan_name
 from alertd.web.pages.trees import in_tree_order
 from alertd.web.templating import Page, signed_in
 from alertd.web.translations import marked
 
 LIVES: Final = (1, 3, 6, 12, 24, 48, 72, 168)  # hours
 DEFAULT_LIFE_HOURS: Final = 24
-
-_NAMES_SHOWN: Final = 100
 
 _SAYS_REAL: Final = re.compile(
     r"訓練では(?:ない|なく|ありません)|本番|実際の|not\s+a\s+drill|no\s+drill|\breal\b", re.IGNORECASE
@@ -40,6 +40,7 @@ _FORM_FIELDS: Final = (
     (re.compile(r"ask\.question"), "question"),
     (re.compile(r"audience.*"), "audience"),
     (re.compile(r"expires_at"), "life"),
+    (re.compile(r"plan.*"), "plan"),
 )
 
 
@@ -60,6 +61,7 @@ class Fields:
     ask: str = "plain"  # plain | choices
     question: str = ""
     choices: str = ""
+    plan: str = DEFAULT_PLAN
     life: str = str(DEFAULT_LIFE_HOURS)
     expires: str = ""  # the moment that `life` came to when the draft was checked
 
@@ -75,6 +77,7 @@ class Fields:
             severity=form.one("severity", DEFAULT_SEVERITY),
             groups=tuple(form.all("group")),
             ask=form.one("ask", "plain"),
+            plan=form.one("plan", DEFAULT_PLAN),
             life=form.one("life", str(DEFAULT_LIFE_HOURS)),
             expires=form.one("expires"),
         )
@@ -97,6 +100,7 @@ class Fields:
             drill={"drill": True, "real": False}.get(self.drill) if urgent else None,
             severity=self.severity,
             ask=Ask(self.question.strip(), choices) if urgent and self.ask == "choices" else None,
+            plan=self.plan if urgent else DEFAULT_PLAN,
             expires_at=_parse_moment(self.expires) if urgent else None,
         )
 
@@ -162,7 +166,9 @@ async def _send(page: Page, actor: Actor, fields: Fields) -> Response:
 
 async def _form_page(page: Page, fields: Fields, faults: dict[str, str] | None = None) -> Response:
     rt = page.web.rt
-    boards, groups = await in_thread(lambda: (directory.list_boards(rt), directory.list_groups(rt)))
+    boards, groups, plans = await in_thread(
+        lambda: (directory.list_boards(rt), directory.list_groups(rt), planning.list_plans(rt))
+    )
     return page.respond(
         "post_new.html",
         422 if faults else 200,
@@ -171,6 +177,7 @@ async def _form_page(page: Page, fields: Fields, faults: dict[str, str] | None =
         boards=boards,
         groups=in_tree_order(groups),
         severities=SEVERITIES,
+        plans=[{**plan, "name": plan_name(page, plan)} for plan in plans],
         lives=LIVES,
     )
 
@@ -184,11 +191,16 @@ async def _check_page(page: Page, fields: Fields) -> Response:
         fields=fields,
         draft=draft,
         reach=reach,
-        without=reach.outlook.warnings.without[:_NAMES_SHOWN],
+        lines=fold(reach.outlook.forecasts),
+        plan=await in_thread(lambda: _plan_name(page, draft)),
         previews=await in_thread(lambda: _previews(page, draft, reach)),
         group_names=[groups.get(group, group) for group in draft.audience.groups],
         warnings=[page.say(warning) for warning in _warnings(draft)],
     )
+
+
+def _plan_name(page: Page, draft: Draft) -> str:
+    return next(plan_name(page, plan) for plan in planning.list_plans(page.web.rt) if plan["id"] == draft.plan)
 
 
 def _previews(page: Page, draft: Draft, reach: Reach) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
 from alertd.web.limits import BAD_CREDENTIALS
 from alertd.web.pages.forms import Form
+from alertd.web.pages.versions import earlier_of
 from alertd.web.security import client_address
 from alertd.web.templating import Page, open_page
 
@@ -51,7 +52,7 @@ OTHERS: Final = (
 async def show_letter(request: Request) -> Response:
     """Shows, and never acknowledges: previews, scanners and prefetching read links too."""
     page, letter = await _open(request)
-    answer = _respond(page, letter)
+    answer = await _respond(page, letter)
     if request.method == "GET":
         answer.background = BackgroundTask(_keep_fetch, page.web, letter)
     return answer
@@ -106,11 +107,11 @@ async def answer_letter(request: Request) -> Response:
     except Invalid as fault:
         if as_json:
             return error_response(422, fault.code, fault.message, fault.details)
-        return _respond(page, letter, status=422, faults=fault.details, comment=form.one("comment"))
+        return await _respond(page, letter, status=422, faults=fault.details, comment=form.one("comment"))
     if as_json:
         return JSONResponse({"acknowledged": kept.body})
     _, fresh = await _open(request)
-    return _respond(page, fresh, just_now=True)
+    return await _respond(page, fresh, just_now=True)
 
 
 async def _open(request: Request) -> tuple[Page, Letter]:
@@ -124,7 +125,7 @@ async def _open(request: Request) -> tuple[Page, Letter]:
     return open_page(request, letter.language), letter
 
 
-def _respond(
+async def _respond(
     page: Page,
     letter: Letter,
     *,
@@ -134,12 +135,15 @@ def _respond(
     just_now: bool = False,
 ) -> Response:
     alert: dict[str, Any] = views.alert(letter.alert)
+    earlier, asked_again = await in_thread(lambda: earlier_of(page.web.rt, alert, letter.acknowledgement))
     return page.respond(
         "letter.html",
         status,
         letter=letter,
         alert=alert,
         mine=letter.acknowledgement,
+        earlier=earlier,
+        asked_again=asked_again,
         over=alert["state"] != "active" or letter.alert["expires_at"] <= page.web.rt.now(),
         action=page.request.url.path,
         faults=[page.fault(message) for _, message in faults],

@@ -8,12 +8,14 @@ from starlette.responses import RedirectResponse, Response
 from alertd.core.acknowledgement import Way
 from alertd.core.errors import NotFound
 from alertd.core.roles import Role
-from alertd.service import watching
+from alertd.service import directory, watching
 from alertd.service.acknowledging import wish_of
-from alertd.service.runtime import Actor
+from alertd.service.obstacles import list_obstacles
+from alertd.service.runtime import Actor, Runtime
 from alertd.service.watching import Filter
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import read_own_form
+from alertd.web.pages.timetable import stages
 from alertd.web.pages.trees import in_tree_order
 from alertd.web.templating import Page, signed_in
 
@@ -23,14 +25,26 @@ LISTS: Final[tuple[Filter, ...]] = ("unreachable", "outstanding", "acknowledged"
 
 
 async def show_alert(request: Request) -> Response:
-    page, _ = await signed_in(request, Role.VIEWER)
-    return await _live_page(page, _alert_id(request))
+    page, actor = await signed_in(request, Role.VIEWER)
+    alert_id, rt = _alert_id(request), page.web.rt
+    context = await _read(page, actor, alert_id)
+    summary = await in_thread(lambda: watching.summarise(rt, alert_id))
+    said = context["course"]["revisions"]
+    names = await in_thread(lambda: directory.names_of(rt, {each["created_by"] for each in said}))
+    return page.respond(
+        "alert.html",
+        **context,
+        names=names,
+        summary=summary,
+        groups=in_tree_order(summary["groups"]),
+        zone=getattr(rt.zone, "key", ""),
+    )
 
 
 async def show_people(request: Request) -> Response:
-    """The lists of people alone, for the page that is already open."""
+    """What changes on the page while it is open, beside the numbers."""
     page, actor = await signed_in(request, Role.VIEWER)
-    return page.respond("_people.html", **await _read(page, actor, _alert_id(request)))
+    return page.respond("_live.html", **await _read(page, actor, _alert_id(request)))
 
 
 async def show_list(request: Request) -> Response:
@@ -71,28 +85,19 @@ def _alert_id(request: Request) -> str:
     return str(request.path_params["alert"])
 
 
-async def _live_page(page: Page, alert_id: str) -> Response:
-    assert page.actor is not None
-    context = await _read(page, page.actor, alert_id)
-    rt = page.web.rt
-    summary = await in_thread(lambda: watching.summarise(rt, alert_id))
-    return page.respond(
-        "alert.html",
-        **context,
-        summary=summary,
-        groups=in_tree_order(summary["groups"]),
-        zone=getattr(rt.zone, "key", ""),
-    )
-
-
 async def _read(page: Page, actor: Actor, alert_id: str) -> dict[str, Any]:
-    rt = page.web.rt
+    return await in_thread(lambda: _read_all(page.web.rt, actor, alert_id))
 
-    def read() -> dict[str, Any]:
-        alert = watching.read_alert(rt, actor, alert_id)
-        lists = {
+
+def _read_all(rt: Runtime, actor: Actor, alert_id: str) -> dict[str, Any]:
+    alert = watching.read_alert(rt, actor, alert_id)
+    course = watching.read_course(rt, alert_id)
+    return {
+        "alert": alert,
+        "course": course,
+        "stages": stages(course["timetable"], active=alert["state"] == "active"),
+        "obstacles": list_obstacles(rt, alert_id),
+        "lists": {
             state: watching.list_recipients(rt, alert_id, state=state, after=None, limit=_SHOWN) for state in LISTS
-        }
-        return {"alert": alert, "lists": lists}
-
-    return await in_thread(read)
+        },
+    }

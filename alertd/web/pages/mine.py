@@ -13,6 +13,7 @@ from alertd.service.runtime import Actor
 from alertd.web import words
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import read_own_form
+from alertd.web.pages.versions import earlier_of
 from alertd.web.security import csrf_token
 from alertd.web.templating import Page, signed_in
 
@@ -32,8 +33,16 @@ async def show_inbox(request: Request) -> Response:
 
 
 async def _inbox(page: Page, actor: Actor) -> dict[str, Any]:
-    alerts = await in_thread(lambda: watching.read_inbox(page.web.rt, actor, limit=_SHOWN))
-    return {"alerts": alerts, "fault": None, "faulty": None}
+    rt = page.web.rt
+
+    def read() -> list[dict[str, Any]]:
+        shown = []
+        for alert in watching.read_inbox(rt, actor, limit=_SHOWN):
+            earlier, asked_again = earlier_of(rt, alert, alert["acknowledgement"])
+            shown.append({**alert, "earlier": earlier, "asked_again": asked_again})
+        return shown
+
+    return {"alerts": await in_thread(read), "fault": None, "faulty": None}
 
 
 async def answer(request: Request) -> Response:
@@ -59,7 +68,8 @@ async def read_test(request: Request) -> Response:
             "channel": page.say(words.CHANNELS.get(channel, channel)),
             "state": state,
             "said": page.say(words.STATES[state]),
-            "reason": reason,
+            "reason": words.explain(reason, channel, page.language),
+            "raw": reason,
         }
         for channel, state, reason in ((row["channel"], row["state"], row["reason"]) for row in rows)
     ]

@@ -1,14 +1,13 @@
-"""Signing in by password or by a one-time link, signing out, and a person's own settings."""
+"""Signing in by password or by a one-time link, and signing out."""
 
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from alertd.core.errors import Invalid, Unauthenticated
+from alertd.core.errors import Unauthenticated
 from alertd.core.roles import Role
 from alertd.service import access
-from alertd.service.runtime import Actor
 from alertd.web.bodies import read_form
 from alertd.web.context import in_thread, web_of
 from alertd.web.limits import BAD_CREDENTIALS, SIGN_INS
@@ -95,27 +94,3 @@ async def sign_out(request: Request) -> Response:
     response = RedirectResponse("/sign-in", 303)
     clear_session(web, response)
     return response
-
-
-async def show_settings(request: Request) -> Response:
-    page, actor = await signed_in(request)
-    return await _settings(page, actor, saved="saved" in request.query_params)
-
-
-async def _settings(page: Page, actor: Actor, *, fault: str | None = None, saved: bool = False) -> Response:
-    has_one = await in_thread(lambda: access.has_password(page.web.rt, actor))
-    return page.respond("settings.html", 422 if fault else 200, fault=fault, saved=saved, has_one=has_one)
-
-
-async def change_password(request: Request) -> Response:
-    page, actor = await signed_in(request)
-    form = await read_own_form(request, actor)
-    password, again, current = form.one("password"), form.one("again"), form.one("current")
-    if password != again:
-        return await _settings(page, actor, fault=page.say("The two passwords differ."))
-    page.web.limits.spend(SIGN_INS, "password", actor.person_id)
-    try:
-        await in_thread(lambda: access.change_password(page.web.rt, actor, current, password))
-    except Invalid as fault:
-        return await _settings(page, actor, fault=page.fault(fault.details[0][1]))
-    return RedirectResponse("/me/settings?saved=1", 303)

@@ -29,6 +29,11 @@
       place.textContent = number.format(value);
       if (place.parentElement.parentElement.classList.contains("states")) place.parentElement.classList.toggle("zero", !value);
     }
+    for (const place of document.querySelectorAll("[data-sum]")) {
+      const counts = Object.values(look(summary, place.dataset.sum) ?? {});
+      place.textContent = number.format(counts.reduce((sum, count) => sum + count, 0));
+    }
+    document.querySelector("[data-outdated]").hidden = !summary.outdated;
     setBar(document.querySelector("[data-progress]"), summary.acknowledged, summary.recipients);
     for (const group of summary.groups) {
       const row = document.querySelector(`[data-group="${CSS.escape(group.id)}"]`);
@@ -66,7 +71,33 @@
     if (stale && stream.isLive) wantPeople();
   }
 
+  // The page was made for one version of the alert. Whoever is typing is not interrupted: they are told.
+  function renew() {
+    const isTyping = [...page.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
+    if (isTyping) page.querySelector("[data-newer]").hidden = false;
+    else location.reload();
+  }
+
+  function isNewer(alert) {
+    return alert.revision !== Number(page.dataset.revision) || alert.state !== page.dataset.state;
+  }
+
+  // How long until something is due, by this page's own clock: 4:59, or 1:02:03.
+  function countDown() {
+    for (const place of document.querySelectorAll("[data-until]")) {
+      const left = Math.ceil((new Date(place.dataset.until) - Date.now()) / 1000);
+      const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
+      const shown = (parts[0] ? parts : parts.slice(1)).map((part, index) => (index ? String(part).padStart(2, "0") : part));
+      place.textContent = left > 0 ? place.dataset.words.replace("{left}", shown.join(":")) : "";
+    }
+  }
+
   function update(fresh) {
+    for (const old of page.querySelectorAll("[data-replace]")) {
+      const next = fresh.querySelector(`[data-replace="${old.dataset.replace}"]`);
+      if (next && next.innerHTML !== old.innerHTML && !isUsed(old)) old.replaceWith(next);
+    }
+    countDown();
     for (const section of people.querySelectorAll("[data-section]")) {
       const next = fresh.querySelector(`[data-section="${section.dataset.section}"]`);
       const [list, nextList] = [section.querySelector("[data-keyed]"), next.querySelector("[data-keyed]")];
@@ -78,11 +109,14 @@
 
   const stream = new Stream(line, { watch: page.dataset.alert }, (frame) => {
     if (frame.type === "summary") {
+      if (frame.revision !== Number(page.dataset.revision)) renew();
       show(frame);
       wantPeople();
-    } else if (frame.type === "alert" && frame.alert.id === page.dataset.alert && frame.alert.state !== "active") {
-      location.reload();
+    } else if (frame.type === "alert" && frame.alert.id === page.dataset.alert && isNewer(frame.alert)) {
+      renew();
     }
     if (stream.isLive) stamp();
   });
+  setInterval(countDown, 1000);
+  countDown();
 })();

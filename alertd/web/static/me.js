@@ -14,17 +14,20 @@
   }
 
   function announce(alert) {
+    const isOver = alert.state === "cancelled";
+    const news = { update: loud.dataset.updated, cancel: loud.dataset.cancelled }[alert.revision_kind] ?? loud.dataset.text;
     const mark = document.createElement("strong");
-    mark.textContent = alert.drill ? loud.dataset.drill : loud.dataset.real;
+    mark.textContent = isOver ? loud.dataset.cancelled : alert.drill ? loud.dataset.drill : loud.dataset.real;
     const link = document.createElement("a");
     link.href = `#alert-${alert.id}`;
-    link.textContent = `${loud.dataset.text}: ${alert.title}`;
-    loud.className = `loud ${alert.drill ? "is-drill" : "is-real"}`;
+    // The title of a later version says by itself what it is.
+    link.textContent = alert.revision_kind === "alert" ? `${news}: ${alert.title}` : alert.title;
+    loud.className = `loud ${isOver ? "is-over" : alert.drill ? "is-drill" : "is-real"}`;
     loud.replaceChildren(mark, link);
     makeNoise();
     clearInterval(flashing);
     flashing = setInterval(() => {
-      document.title = document.title === title ? `● ${loud.dataset.text}` : title;
+      document.title = document.title === title ? `● ${news}` : title;
     }, 1000);
   }
 
@@ -54,13 +57,14 @@
 
   async function hear(frame) {
     if (frame.type === "alert") {
-      const known = document.getElementById(`alert-${frame.alert.id}`) !== null;
+      const known = document.getElementById(`alert-${frame.alert.id}`);
+      const isNews = known ? Number(known.dataset.revision) < frame.alert.revision : frame.alert.state === "active";
       try {
         await refresh();
         // Whoever watches alerts hears of those of others too; those are not theirs to answer.
-        if (document.getElementById(`alert-${frame.alert.id}`) && frame.alert.state === "active" && !known) announce(frame.alert);
+        if (document.getElementById(`alert-${frame.alert.id}`) && isNews) announce(frame.alert);
       } catch {
-        if (frame.alert.state === "active") announce(frame.alert);
+        if (isNews) announce(frame.alert);
       }
     } else if (frame.type === "hello" || frame.type === "reset") {
       refresh().catch(() => {});

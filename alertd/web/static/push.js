@@ -97,6 +97,13 @@
       const channel = document.createElement("strong");
       channel.textContent = item.channel;
       row.append(channel, ` ${item.said}${item.reason ? ` (${item.reason})` : ""}`);
+      if (item.raw) {
+        const raw = document.createElement("small");
+        raw.className = "raw";
+        raw.lang = "en";
+        raw.textContent = ` ${item.raw}`;
+        row.append(raw);
+      }
       shown.append(row);
     }
     return shown;

@@ -10,22 +10,27 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from alertd.core.acknowledgement import Way, make_token
+from alertd.core.alert import RevisionKind
 from alertd.core.audience import Audience
+from alertd.core.delivery import State
 from alertd.core.message import Budget
 from alertd.core.roles import Role
 from alertd.hub import Hub
-from alertd.service import access, directory, posting, watching
+from alertd.service import access, directory, posting, revising, watching
 from alertd.service.acknowledging import acknowledge_all
 from alertd.service.directory import PersonDraft
 from alertd.service.group_commit import GroupCommit
 from alertd.service.installation import VapidPair, prepare
 from alertd.service.posting import Draft
+from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
 from alertd.store import alerts
 from alertd.store.engine import Store
+from alertd.store.schema import deliveries
 from alertd.web.app import build_app
 from alertd.web.context import Web
 from alertd.web.limits import Limits
@@ -133,6 +138,17 @@ class Site:
             number = alerts.recipient_of(connection, alert, person)
         assert number is not None
         return f"/a/{make_token(number, way, self.rt.tokens)}"
+
+    def hand_over(self, alert: str) -> None:
+        """The providers take over everything that waits."""
+        taken = {"state": State.SENT, "attempt": 1, "provider": "primary", "accepted_at": self.clock()}
+        waiting = (deliveries.c.alert_id == alert) & (deliveries.c.state == State.PENDING)
+        with self.rt.store.write() as connection:
+            connection.execute(update(deliveries).where(waiting).values(**taken))
+
+    def revise(self, alert: str, kind: RevisionKind, title: str, body: str = "", **more: Any) -> None:
+        """Say something else as the manager."""
+        revising.revise(self.rt, access.system_actor("boss", Role.MANAGER), alert, Revision(kind, title, body, **more))
 
     def counts(self, alert: str) -> dict[str, Any]:
         return watching.summarise(self.rt, alert)
