@@ -161,7 +161,8 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "ALERTD_PUBLIC_URL、プロキシ、証明書を確認してください。",
     },
     "url_local": {
-        "en": "{url} is this machine alone: phones cannot follow the links, and Apple takes no push; set ALERTD_PUBLIC_URL",
+        "en": "{url} is this machine alone: phones cannot follow the links, and Apple takes no push;"
+        " set ALERTD_PUBLIC_URL",
         "ja": "{url} はこの機械の中だけのアドレスで、携帯からは開けず、iPhoneにはプッシュ通知も届きません。"
         "ALERTD_PUBLIC_URL を設定してください。",
     },

@@ -293,6 +293,8 @@ def _urgent_faults(rt: Runtime, draft: Draft, plan: Plan | None, now: datetime) 
     faults = []
     if draft.drill is False and claims_drill(draft.title):
         faults.append(("title", "says that it is a drill, but drill is false: a real alert must not say so"))
+    if draft.drill is False and draft.ask is not None and claims_drill(draft.ask.question):
+        faults.append(("ask.question", "says that it is a drill, but drill is false: a real alert must not say so"))
     if draft.drill is None:
         faults.append(("drill", "an urgent post must say whether it is a drill: true or false"))
     if draft.expires_at is not None and draft.expires_at <= now:

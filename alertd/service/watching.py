@@ -136,7 +136,9 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
 
 def _reachable(connection: Connection, alert: Row) -> set[str]:
     """The recipients to whom some way works, still may, or is still to be tried by a later step."""
-    hopeful = alerts.reachable_people(connection, alert["id"], HOPEFUL)
+    # Whoever was to be told of an alert that was called off first need not be told any more.
+    called_off = (State.CANCELLED,) if alert["state"] == "cancelled" else ()
+    hopeful = alerts.reachable_people(connection, alert["id"], {*HOPEFUL, *called_off})
     plan = Plan.from_json(alert["plan"])
     later = {
         channel

@@ -92,6 +92,8 @@ class TestRevisions:
             answer = await town.call("manager", "POST", f"/alerts/{alert}/revisions", UPDATE)
             assert answer.status == 201
             told = await frame(stream, "alert")
+            if told["alert"]["revision"] == 1:  # the hub had not told the alert itself when we came
+                told = await frame(stream, "alert")
         assert told["offset"] > hello["offset"]
         assert (told["alert"]["id"], told["alert"]["revision"]) == (alert, 2)
         assert told["alert"]["title"] == "【更新】避難所が変わりました"
@@ -102,7 +104,10 @@ class TestRevisions:
         async with town.stream("staff") as stream:
             await frame(stream, "hello")
             assert (await town.call("manager", "POST", f"/alerts/{alert}/revisions", CANCEL)).status == 201
-            assert (await frame(stream, "alert"))["alert"]["state"] == "cancelled"
+            told = await frame(stream, "alert")
+            if told["alert"]["revision"] == 1:
+                told = await frame(stream, "alert")
+            assert told["alert"]["state"] == "cancelled"
         found = (await town.call("staff", "GET", f"/alerts/{alert}")).body
         assert (found["state"], found["title"], found["revision_kind"]) == ("cancelled", "誤報でした", "cancel")
         again = await town.call("manager", "POST", f"/alerts/{alert}/revisions", CANCEL)
