@@ -178,7 +178,7 @@ class Email:
         bounces: str | None = None,
         rate: float | None = None,
     ) -> None:
-        self.budget = replace(_BUDGET, rate=rate)
+        self.budget = replace(_BUDGET, rate=rate, pace=rate)
         self._timeout = timeout
         self._patience = min(timeout, CHECK_SECONDS)
         self._sender = sender
@@ -312,7 +312,8 @@ def _outcome_of_answer(error: SMTPResponseException, reason: str) -> Outcome:
     if isinstance(error, SMTPSenderRefused):
         return Refused(reason) if error.code == 552 else Misconfigured(reason)
     if isinstance(error, SMTPRecipientRefused):
-        if enhanced in ("5.1.7", "5.1.8"):  # these are about the sender's address
+        # These are about the sender's address, or the relay does not let us write to anybody (relaying denied).
+        if enhanced in ("5.1.7", "5.1.8") or enhanced.startswith("5.7."):
             return Misconfigured(reason)
         # Without an enhanced code 550 may as well mean that relaying is denied: nobody's address is given up for that.
         unknown = error.code in (550, 551, 553) and enhanced.startswith("5.1.")

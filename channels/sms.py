@@ -40,11 +40,10 @@ from channels.twilio_http import Answered, HttpClient, error_of
 
 TIMEOUT: Final = 15.0  # seconds for a whole attempt
 STATUS_PATH: Final = "/hooks/twilio/status"
-_PARTS_PER_SECOND: Final = "10"  # Twilio's own for an alphanumeric sender
+_CARRIER_PACE: Final = 10.0  # parts a second that Twilio hands on for an alphanumeric sender; the rest waits there
 _VALIDITY_MAX: Final = 36_000  # seconds; what ValidityPeriod may be at most
 _CLOCK_SKEW: Final = timedelta(minutes=1)
 _LOOK_BACK: Final = 50  # messages to one number that are looked through
-_DARK_KEPT: Final = 10_000
 _E164: Final = re.compile(r"\+[1-9]\d{1,14}", re.ASCII)
 _NO_NUMBER: Final = "is not a possible phone number: write it like 090-1234-5678 or +819012345678"
 _ALPHANUMERIC: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +&_-]{1,11}")
@@ -104,7 +103,7 @@ class Sms:
         Setting("TWILIO_MESSAGING_SERVICE_SID", "MG and 32 hexadecimal digits; or TWILIO_FROM"),
         Setting("TWILIO_FROM", "a number like +815012345678, or up to 11 letters and digits as the sender"),
         Setting("TWILIO_API_URL", "https://…, or http:// on a loopback address (default Twilio's own)"),
-        Setting("SMS_PARTS_PER_SECOND", "parts a second that the account may send (default 10)"),
+        Setting("SMS_PARTS_PER_SECOND", "parts a second that the account may send (default: any, Twilio queues them)"),
         Setting("SMS_PARTS", "parts that one message may take, 1 to 10 (default 2)", shared=True),
         Setting("SMS_DAILY_PARTS", "parts a day after which somebody is told; a real alert goes on", shared=True),
     )
@@ -132,7 +131,6 @@ class Sms:
         if values.get("TWILIO_API_URL"):
             self._client.api.base_url = values["TWILIO_API_URL"]
         self._validator = RequestValidator(token)
-        self._dark: dict[str, datetime] = {}
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
@@ -142,12 +140,14 @@ class Sms:
         faults = _option_faults(values) + ([] if absent else _account_faults(values))
         if faults:
             raise SettingFaults(faults)
+        rate = values.get("SMS_PARTS_PER_SECOND")
         budget = Budget(
             form="short",
             size=int(values.get("SMS_PARTS") or "2"),
             concurrency=32,
             invites_reply=bool(_E164.fullmatch(values.get("TWILIO_FROM") or "")),
-            rate=parse_rate(values.get("SMS_PARTS_PER_SECOND") or _PARTS_PER_SECOND),
+            rate=parse_rate(rate) if rate else None,
+            pace=parse_rate(rate) if rate else _CARRIER_PACE,
         )
         if absent:
             missing = (
@@ -171,25 +171,28 @@ class Sms:
         return ""
 
     async def send(self, address: Address, message: Message, *, key: str, expires_at: datetime) -> Outcome:
-        """One attempt. Twilio cannot tell a repeated message from a new one: after an attempt of this delivery
-        whose end this process never saw, it is first asked for the message."""
-        now = self._clock()
-        life = int((expires_at - now).total_seconds())
+        """One attempt. Twilio cannot tell a repeated message from a new one: after a Deferred that is `dark`, `find`
+        it before sending it again."""
+        life = int((expires_at - self._clock()).total_seconds())
         if life <= 0:
             return Refused("expired")
-        since = self._dark.get(key)
-        if since is not None:
-            found = await self.find(address, message, since=since)
-            if isinstance(found, Accepted):
-                del self._dark[key]
-            if found is not None:
-                return found
-        outcome, dark = await self._create(address["phone"], message.text, life)
-        if dark:
-            self._remember_dark(key, since or now)
-        else:
-            self._dark.pop(key, None)
-        return replace(outcome, dark=True) if dark and isinstance(outcome, Deferred) else outcome
+        try:
+            made = await self._client.api.v2010.account.messages.create_async(
+                to=address["phone"],
+                body=message.text.encode("utf-8", "replace").decode(),
+                status_callback=f"{self._context.public_url}{STATUS_PATH}",
+                validity_period=min(life, _VALIDITY_MAX),
+                **self._sender,
+            )
+        except Answered as answer:
+            return self._judge(answer)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Deferred(_words(error))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return Deferred(_words(error), dark=True)
+        except (TwilioException, ValueError, TypeError, AttributeError) as error:
+            return Deferred(one_line(f"an answer that cannot be read: {error}"), dark=True)
+        return Accepted(made.sid)
 
     async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
         """The message at Twilio if it has been taken over since `since`: see `channels.base.Traceable`.
@@ -201,8 +204,8 @@ class Sms:
                 to=address["phone"], limit=_LOOK_BACK, page_size=_LOOK_BACK
             )
         except Answered as answer:
-            outcome, _ = self._judge(answer)
-            return outcome if isinstance(outcome, Deferred) else None
+            outcome = self._judge(answer)
+            return replace(outcome, dark=False) if isinstance(outcome, Deferred) else None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return Deferred(f"cannot ask whether it was sent: {_words(error)}")
         except (TwilioException, ValueError, TypeError, AttributeError):
@@ -275,44 +278,19 @@ class Sms:
         """Give back kept connections."""
         await self._http.close()
 
-    async def _create(self, phone: str, text: str, life: int) -> tuple[Outcome, bool]:
-        """The outcome of asking Twilio once, and whether it is in the dark: asked, but without an answer to rely on."""
-        try:
-            made = await self._client.api.v2010.account.messages.create_async(
-                to=phone,
-                body=text.encode("utf-8", "replace").decode(),
-                status_callback=f"{self._context.public_url}{STATUS_PATH}",
-                validity_period=min(life, _VALIDITY_MAX),
-                **self._sender,
-            )
-        except Answered as answer:
-            return self._judge(answer)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Deferred(_words(error)), False
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return Deferred(_words(error)), True
-        except (TwilioException, ValueError, TypeError, AttributeError) as error:
-            return Deferred(one_line(f"an answer that cannot be read: {error}")), True
-        return Accepted(made.sid), False
-
-    def _judge(self, answer: Answered) -> tuple[Outcome, bool]:
-        """What an answer other than success means, and whether the message may have been taken all the same."""
+    def _judge(self, answer: Answered) -> Outcome:
+        """What an answer other than success means."""
         status, (code, words) = answer.status, error_of(answer.text)
         reason = one_line(f"{status} {code or ''} {words}")
         kind = CODES.get(code)
         if kind is Deferred or status in (408, 429) or (kind is None and status >= 500):
             wait = parse_retry_after(answer.headers.get("Retry-After"), self._clock())
-            return Deferred(reason, wait), status >= 500 and status != 503
+            return Deferred(reason, wait, dark=status >= 500 and status != 503)
         if kind is not None:
-            return kind(reason), False
+            return kind(reason)
         if status in (401, 402, 403, 404) or status < 400:
-            return Misconfigured(reason), False
-        return Refused(reason), False
-
-    def _remember_dark(self, key: str, since: datetime) -> None:
-        if len(self._dark) >= _DARK_KEPT:
-            del self._dark[next(iter(self._dark))]
-        self._dark[key] = since
+            return Misconfigured(reason)
+        return Refused(reason)
 
     def _signed(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> dict[str, str]:
         signature = next((value for name, value in headers.items() if name.lower() == "x-twilio-signature"), "")
@@ -346,7 +324,7 @@ def _option_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
     if not re.fullmatch("[1-9]|10", parts):
         faults.append(("SMS_PARTS", "should be a number from 1 to 10"))
     try:
-        parse_rate(values.get("SMS_PARTS_PER_SECOND") or _PARTS_PER_SECOND)
+        parse_rate(values.get("SMS_PARTS_PER_SECOND") or "1")
     except ValueError as error:
         faults.append(("SMS_PARTS_PER_SECOND", str(error)))
     daily = values.get("SMS_DAILY_PARTS") or "1"

@@ -33,6 +33,7 @@ class Budget:
     concurrency: int  # attempts at the same time in one worker
     invites_reply: bool = False  # short: say what to answer by SMS
     rate: float | None = None  # units a second that the provider takes (short: SMS parts; else messages); None: any
+    pace: float | None = None  # units a second that it hands on, for telling when the last one is out; None: at once
 
 
 @dataclass(frozen=True, slots=True)

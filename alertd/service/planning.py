@@ -152,13 +152,13 @@ def _missing(persons: Sequence[Row], found: Sequence[Target]) -> list[Row]:
 
 
 def _time_to_send(rt: Runtime, found: Sequence[Target], segments: int) -> timedelta:
-    """How long the slowest channel takes at the rate its provider allows; nothing where no rate is known."""
+    """How long the slowest channel takes at the pace of its provider; nothing where none is known."""
     longest = 0.0
     for channel in {target.channel for target in found}:
-        rate = rt.budgets[channel].rate
-        if rate is not None:
+        pace = rt.budgets[channel].pace
+        if pace is not None:
             units = segments if channel == "sms" else sum(target.channel == channel for target in found)
-            longest = max(longest, units / rate)
+            longest = max(longest, units / pace)
     return timedelta(seconds=longest)
 
 

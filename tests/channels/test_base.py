@@ -63,7 +63,7 @@ def test_the_budgets_hold_the_rates() -> None:
     twilio = TwilioServer().settings()
     account = {name: value for name, value in twilio.items() if name != "TWILIO_API_URL"}
     letters = {"SMTP_URL": RELAY, "MAIL_FROM": "a@example.jp"}
-    assert Sms.configure(account, CONTEXT).budget.rate == 10
+    assert (Sms.configure(account, CONTEXT).budget.rate, Sms.configure(account, CONTEXT).budget.pace) == (None, 10)
     assert Sms.configure({**account, "SMS_PARTS_PER_SECOND": "0.5"}, CONTEXT).budget.rate == 0.5
     assert Email.configure(letters, CONTEXT).budget.rate is None
     assert Email.configure({**letters, "MAIL_PER_SECOND": "20"}, CONTEXT).budget.rate == 20

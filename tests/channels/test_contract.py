@@ -40,12 +40,12 @@ PUSH: list[tuple[str, Arrange, type[Outcome]]] = [
     *((str(status), lambda push, status=status: push.answer(status), Gone) for status in (404, 410)),
     *(
         (str(status), lambda push, status=status: push.answer(status), Refused)
-        for status in (301, 307, 400, 405, 406, 409, 411, 413, 415, 422)
+        for status in (400, 405, 406, 409, 411, 413, 415, 422)
     ),
     *((str(status), lambda push, status=status: push.answer(status), Misconfigured) for status in (401, 403)),
     *(
         (str(status), lambda push, status=status: push.answer(status), Deferred)
-        for status in (408, 425, 429, 500, 501, 502, 503, 504, 507)
+        for status in (301, 307, 408, 425, 429, 500, 501, 502, 503, 504, 507)
     ),
     ("cut before", lambda push: push.reset("before"), Deferred),
     ("cut after", lambda push: push.reset("after"), Deferred),
@@ -125,17 +125,17 @@ MAILS: list[tuple[str, Arrange, type[Outcome]]] = [
     ),
     *(
         (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Refused)
-        for line in (
-            "550 5.7.1 relaying denied",
-            "550 relay not permitted",
-            "554 5.7.1 blocked",
-            "552 5.2.2 mailbox full",
-            "550 5.2.1 disabled",
-        )
+        for line in ("550 relay not permitted", "552 5.2.2 mailbox full", "550 5.2.1 disabled")
     ),
     *(
         (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Misconfigured)
-        for line in ("550 5.1.8 bad sender", "553 5.1.7 bad sender", "530 5.7.0 sign in")
+        for line in (
+            "550 5.1.8 bad sender",
+            "553 5.1.7 bad sender",
+            "530 5.7.0 sign in",
+            "550 5.7.1 relaying denied",
+            "554 5.7.1 blocked",
+        )
     ),
     *(
         (f"{line} at message", lambda relay, line=line: relay.answer("message", line), Refused)

@@ -130,18 +130,18 @@ async def test_a_huge_answer_is_not_read(twilio: TwilioServer, closing: Closing)
 
 
 @pytest.mark.parametrize("taken", [True, False])
-async def test_a_text_is_looked_up_after_an_attempt_without_an_answer(
+async def test_an_attempt_without_an_answer_is_in_the_dark_and_can_be_looked_up(
     twilio: TwilioServer, closing: Closing, taken: bool
 ) -> None:
     channel = sms(twilio.settings())
     closing(channel)
+    began = datetime.now(UTC)
     twilio.reset("after" if taken else "before")
-    first = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
-    second = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
-    assert isinstance(first, Deferred)
-    (message,) = twilio.messages
-    assert second == Accepted(message.sid)
-    assert twilio.requests == (1 if taken else 2)
+    outcome = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.dark
+    found = await channel.find({"phone": PHONE}, MESSAGE, since=began)
+    assert found == (Accepted(twilio.messages[0].sid) if taken else None)
 
 
 async def test_another_delivery_with_the_same_words_is_not_taken_for_this_one(
@@ -158,48 +158,54 @@ async def test_another_delivery_with_the_same_words_is_not_taken_for_this_one(
     assert found == Accepted(twilio.messages[0].sid)
 
 
-async def test_an_answered_failure_is_not_looked_up(twilio: TwilioServer, closing: Closing) -> None:
+@pytest.mark.parametrize(("status", "dark"), [(429, False), (503, False), (500, True), (502, True)])
+async def test_an_answer_that_says_it_was_not_taken_leaves_nothing_in_the_dark(
+    twilio: TwilioServer, closing: Closing, status: int, dark: bool
+) -> None:
     channel = sms(twilio.settings())
     closing(channel)
-    for status in (503, 429):
-        twilio.answer(status, "later")
-        await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
-    await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
-    assert (twilio.requests, twilio.look_ups) == (3, 0)
+    twilio.answer(status, "later")
+    outcome = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.dark is dark
+
+
+async def test_whoever_refuses_connections_has_taken_nothing(twilio: TwilioServer, closing: Closing) -> None:
+    channel = sms(twilio.settings())
+    closing(channel)
+    twilio.stop_listening()
+    outcome = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert not outcome.dark
 
 
 class Unlistable(HttpThread):
-    """Takes no message without breaking off, and answers `status` to whoever asks for the list."""
+    """Answers `status` to whoever asks for the list."""
 
     def __init__(self, status: int) -> None:
         super().__init__()
         self.status = status
-        self.posts = 0
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/{path:.*}", self._post), web.get("/{path:.*}", self._get)]
-
-    async def _post(self, request: web.Request) -> web.Response:
-        self.posts += 1
-        return web.Response(status=500 if self.posts == 1 else 201, text='{"sid": "SM1"}')
+        return [web.get("/{path:.*}", self._get)]
 
     async def _get(self, request: web.Request) -> web.Response:
         return web.Response(status=self.status, text="{}")
 
 
-@pytest.mark.parametrize(("status", "posts"), [(404, 2), (403, 2), (200, 2), (503, 1)])
+@pytest.mark.parametrize(("status", "waits"), [(404, False), (403, False), (200, False), (503, True), (500, True)])
 async def test_a_look_up_that_is_refused_stops_nothing_but_one_that_fails_waits(
-    closing: Closing, status: int, posts: int
+    closing: Closing, status: int, waits: bool
 ) -> None:
     with Unlistable(status) as server:
         channel = sms(TwilioServer().settings() | {"TWILIO_API_URL": server.url})
         closing(channel)
-        first, second = [
-            await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour()) for _ in range(2)
-        ]
-        assert isinstance(first, Deferred)
-        assert second == Accepted("SM1") if posts == 2 else isinstance(second, Deferred)
-        assert server.posts == posts
+        found = await channel.find({"phone": PHONE}, MESSAGE, since=datetime.now(UTC))
+    if waits:
+        assert isinstance(found, Deferred)
+        assert not found.dark, "asking puts nothing in the dark"
+    else:
+        assert found is None
 
 
 def test_capabilities() -> None:

@@ -413,13 +413,13 @@ async def test_a_host_that_is_no_longer_allowed_is_refused_but_not_retired(push:
     assert push.requests == 0
 
 
-async def test_redirects_are_not_followed(push: PushService, closing: Closing) -> None:
+async def test_redirects_are_not_followed_and_lose_nothing(push: PushService, closing: Closing) -> None:
     with PushService() as inside:
         channel, address, _ = subscribed(push)
         closing(channel)
         push.redirect(f"{inside.url}/wpush/x")
         outcome = await channel.send(address, MESSAGE, key="k", expires_at=in_an_hour())
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Deferred)
         assert "redirects" in outcome.reason
         assert inside.requests == 0
 

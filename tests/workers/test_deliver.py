@@ -179,6 +179,22 @@ class TestDark:
         assert row["state"] == ("pending" if isinstance(found, Deferred) else "sent")
         assert row["provider_id"] == (found.provider_id if isinstance(found, Accepted) else "m1" if sent else None)
 
+    @pytest.mark.parametrize(("found", "sent"), [(Accepted("m7"), 1), (None, 2)])
+    async def test_what_the_provider_took_without_an_answer_is_found_and_not_sent_again(
+        self, rt: Runtime, clock: Clock, found: Outcome | None, sent: int
+    ) -> None:
+        settle(rt, "taro")
+        alert_id = alert(rt)
+        began = clock()
+        homing = Homing(found)
+        homing.answers["taro"] = Deferred("no answer in time", dark=True)
+        await Deliverer(rt, {"primary": homing}, "w1").drain()
+        assert (states(rt, alert_id), len(homing.sent)) == ({"taro": "pending"}, 1)
+        del homing.answers["taro"]
+        clock.move(minutes=1)
+        await Deliverer(rt, {"primary": homing}, "w2").drain()
+        assert (states(rt, alert_id), homing.asked, len(homing.sent)) == ({"taro": "sent"}, [began], sent)
+
     async def test_it_is_not_asked_where_nothing_is_in_the_dark(self, rt: Runtime) -> None:
         settle(rt, "taro")
         alert(rt)

@@ -45,7 +45,7 @@ def test_the_whole_timetable_is_told_before_anything_is_sent(site: Site, enter: 
 
 
 def test_the_end_of_the_last_message_follows_from_the_providers_rate(site: Site, enter: Enter) -> None:
-    slow = replace(site.rt, budgets={**site.rt.budgets, "email": Budget("letter", 0, 1, rate=0.01)})
+    slow = replace(site.rt, budgets={**site.rt.budgets, "email": Budget("letter", 0, 1, pace=0.01)})
     object.__setattr__(site.web, "rt", slow)
     text = plain(written(enter("boss"), *URGENT))
     assert "last one out at 03:15" in text
