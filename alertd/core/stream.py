@@ -38,6 +38,7 @@ class AckFrame:
     answer: str | None
     comment: str | None
     ref: str | None
+    revision: int | None = None  # which version the client had before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def read_frame(text: str) -> AckFrame | PingFrame | BadFrame:
         return PingFrame()
     if raw.get("type") != "ack":
         return BadFrame("unknown_type", 'a client sends {"type": "ack", "alert": …} or {"type": "ping"}', ref)
-    unknown = raw.keys() - {"type", "alert", "answer", "comment", "ref"}
+    unknown = raw.keys() - {"type", "alert", "answer", "comment", "ref", "revision"}
     if unknown:
         return BadFrame("invalid", f"unknown field {min(unknown)!r}", ref)
     alert, answer, comment = raw.get("alert"), raw.get("answer"), raw.get("comment")
@@ -78,7 +79,10 @@ def read_frame(text: str) -> AckFrame | PingFrame | BadFrame:
         return BadFrame("invalid", "answer must be the id of a choice", ref)
     if comment is not None and (not isinstance(comment, str) or len(comment) > COMMENT_MAX):
         return BadFrame("invalid", f"comment must be a string of at most {COMMENT_MAX} characters", ref)
-    return AckFrame(alert, answer, comment, ref)
+    revision = raw.get("revision")
+    if revision is not None and (type(revision) is not int or revision < 1):
+        return BadFrame("invalid", "revision must be a number from 1 on", ref)
+    return AckFrame(alert, answer, comment, ref, revision)
 
 
 def hello(position: Position) -> str:

@@ -33,6 +33,7 @@ class Acknowledging:
     answer: str | None = None
     comment: str | None = None
     answered_at: datetime | None = None
+    revision: int | None = None  # which version they had before them; None: the current one
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _keep(
         recipient_id=recipient_id,
         alert_id=alert_id,
         person_id=person_id,
-        revision=alert["revision"],
+        revision=_answered_revision(connection, wish, alert),
         answer=wish.answer,
         comment=wish.comment,
         way=wish.way.word,
@@ -102,6 +103,17 @@ def _keep(
     kept = acknowledgements.of(connection, recipient_id)
     assert kept is not None
     return Acknowledged(acknowledgement_view(kept), first)
+
+
+def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row) -> int:
+    """The version that an answer is to: none later than was read, nor one that was not out when it was given."""
+    current: int = alert["revision"]
+    revision = min(wish.revision or current, current)
+    if alert["asked_revision"] > 1 and wish.answered_at is not None:
+        asked = alerts.revisions(connection, alert["id"])[alert["asked_revision"] - 1]
+        if wish.answered_at < asked["created_at"]:
+            revision = min(revision, alert["asked_revision"] - 1)
+    return max(revision, 1)
 
 
 def _recipient(connection: Connection, wish: Acknowledging) -> _Recipient:
@@ -207,6 +219,8 @@ def open_letter(rt: Runtime, token: str) -> Letter:
 def _silent_under(connection: Connection, alert: Row, person_id: str) -> list[str]:
     """Whose silence this person is told of, by name, once a step of the plan has told them."""
     plan = Plan.from_json(alert["plan"])
+    if not people.supervises(connection, person_id):
+        return []
     told = any(
         run["started_at"] and plan.steps[run["step"]].to == "supervisors"
         for run in steps.of_alert(connection, alert["id"])

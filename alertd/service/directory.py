@@ -59,7 +59,8 @@ def list_people(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str,
 
 
 def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str, Any], bool]:
-    """Make or replace a person; the person, and whether they were made. Raises Invalid, Forbidden."""
+    """Make or replace a person; the person, and whether they were made. Raises Invalid, Forbidden, DiskFull."""
+    rt.require_room()
     now = rt.now()
     with rt.store.write() as connection:
         values, faults = check_person(rt, draft, set(people.parents(connection)))
@@ -67,6 +68,8 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
             raise Invalid(faults)
         before = people.get(connection, draft.id)
         _guard_role(actor, draft, before)
+        # Deliveries before the installation's row, as everywhere: see `deliveries.lock_unsent`.
+        deliveries.lock_unsent(connection, [draft.id])
         made = keep_person(connection, rt, draft.id, values, draft.groups, people.bump_version(connection))
         if before is not None and draft.role not in (None, before["role"]):
             credentials.revoke_all(connection, draft.id, now, "session")

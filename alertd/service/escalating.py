@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State, rank
-from alertd.core.escalation import Plan, QuietHours, due_at, supervisors_of
+from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, people, steps
 from alertd.store.rows import Row
 
-_UNDER_WAY: Final = (State.PENDING, State.SENDING, State.HELD)
+_UNDER_WAY: Final = (State.PENDING, State.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,11 @@ def lay_down(
     *,
     step: int = 0,
     repeat: int = 0,
+    answered: Collection[str] = (),
 ) -> set[str]:
     """Write a delivery of `alert`'s current revision to each target; the channels that have work now.
 
-    `numbers` are the recipient numbers of their people.
+    `numbers` are the recipient numbers of their people, `answered` those of them who go last.
     """
     now = rt.now()
     rows: list[dict[str, Any]] = [
@@ -88,7 +89,12 @@ def lay_down(
             "attempt": 0,
             "tries": 0,
             "holds": 0,
-            "rank": rank(kind=alert["kind"], drill=alert["drill"], alone=target.alone),
+            "rank": rank(
+                kind=alert["kind"],
+                drill=alert["drill"],
+                alone=target.alone,
+                acknowledged=target.person_id in answered,
+            ),
             "due_at": due_at(now, alert["severity"], target.quiet, rt.zone, alert["expires_at"]),
             "queued_at": now,
         }
@@ -98,11 +104,11 @@ def lay_down(
     return {row["channel"] for row in rows if row["due_at"] <= now}
 
 
-def start_due(rt: Runtime) -> int:
-    """Start every run of every living alert's plan whose time has come; how many. Any number of clocks may."""
+def start_due(rt: Runtime, limit: int = 20) -> int:
+    """Start the runs of living alerts' plans whose time has come, `limit` at most; how many. Any number of clocks may."""
     now = rt.now()
     with rt.store.read() as connection:
-        waiting = steps.due(connection, now)
+        waiting = steps.due(connection, now, limit)
     started = 0
     for run in waiting:
         with rt.store.write() as connection:
@@ -131,17 +137,21 @@ def _start(connection: Connection, rt: Runtime, run: Row, now: datetime) -> set[
         persons, numbers = _supervisors(connection, alert, list(silent))
     else:
         persons, numbers = list(people.get_many(connection, silent).values()), silent
-    found = _not_under_way(connection, alert, targets(connection, step.channels, persons))
+    found = _not_under_way(connection, alert, step.to, targets(connection, step.channels, persons))
+    # What our own fault holds is tried again by the later step, and not a second time beside it.
+    deliveries.replace_held(connection, run["alert_id"], [target.subscription_id for target in found])
     channels = lay_down(connection, rt, alert, found, numbers, step=run["step"], repeat=run["repeat"])
     steps.finish(connection, run["alert_id"], run["step"], run["repeat"], len(found))
     return channels
 
 
 def outstanding(connection: Connection, alert: Row) -> dict[str, int]:
-    """Who of the audience has not acknowledged, each with their recipient number."""
+    """Who of the audience has not acknowledged and is still there, each with their recipient number."""
     answered = alerts.acknowledged_people(connection, alert)
-    numbers = alerts.audience_numbers(connection, alert["id"])
-    return {person_id: number for person_id, number in numbers.items() if person_id not in answered}
+    numbers = alerts.numbers_of_part(connection, alert["id"], "audience")
+    silent = [person_id for person_id in numbers if person_id not in answered]
+    active = people.active_of(connection, silent)
+    return {person_id: numbers[person_id] for person_id in silent if person_id in active}
 
 
 def _supervisors(connection: Connection, alert: Row, silent: Sequence[str]) -> tuple[list[Row], dict[str, int]]:
@@ -169,9 +179,13 @@ def supervision(connection: Connection, person_ids: Sequence[str]) -> dict[str, 
     }
 
 
-def _not_under_way(connection: Connection, alert: Row, found: Sequence[Target]) -> list[Target]:
-    """Without those to whom this very revision is still on its way: a second copy would say nothing new."""
-    busy = alerts.subscriptions_with(connection, alert["id"], alert["revision"], _UNDER_WAY)
+def _not_under_way(connection: Connection, alert: Row, to: To, found: Sequence[Target]) -> list[Target]:
+    """Without those to whom this very revision is still on its way: a second copy would say nothing new.
+
+    (To a supervisor it would: their copy speaks of others.)
+    """
+    alike = [number for number, step in enumerate(Plan.from_json(alert["plan"]).steps) if step.to == to]
+    busy = alerts.subscriptions_with(connection, alert["id"], alert["revision"], _UNDER_WAY, alike)
     return [target for target in found if target.subscription_id not in busy]
 
 

@@ -99,7 +99,7 @@ def check(rt: Runtime, draft: Draft) -> Reach:
     now = rt.now()
     with rt.store.read() as connection:
         recipients, plan = _validate(connection, rt, draft, now)
-        content = content_of(rt, {**_alert_values(rt, draft, "", now), "revision": 1, "revision_kind": "alert"})
+        content = content_of(rt, _as_if_issued(rt, draft, now))
         each: dict[str, int] = {language: views.segments(rt, content, language) for language in LANGUAGES}
         outlook = planning.foresee(connection, rt, plan, recipients, now, each)
         wanted = {channel for step in plan.steps for channel in step.channels}
@@ -120,7 +120,7 @@ def check(rt: Runtime, draft: Draft) -> Reach:
 
 def preview(rt: Runtime, draft: Draft, language: str, channel: str) -> Rendered:
     """What this draft's alert would say on `channel`, not yet personal."""
-    content = content_of(rt, {**_alert_values(rt, draft, "", rt.now()), "revision": 1, "revision_kind": "alert"})
+    content = content_of(rt, _as_if_issued(rt, draft, rt.now()))
     return views.rendered(rt, content, language, channel)
 
 
@@ -180,6 +180,7 @@ def issue(
         "people_version": people.version(connection),
         "recipients": len(recipients),
         "asked_revision": 1,
+        "revised_at": now,
         "closed_at": None,
     }
     alerts.add(connection, row)
@@ -212,7 +213,7 @@ def content_of(rt: Runtime, row: Mapping[str, Any], part: Part = "audience") -> 
         severity=row["severity"],
         drill=row["drill"],
         ask=views.ask_from_json(row["ask"]) if row["revision_kind"] != "cancel" else None,
-        sent_at=row["sent_at"],
+        sent_at=row["revised_at"],
         expires_at=row["expires_at"],
         revision_kind=row["revision_kind"],
         part=part,
@@ -358,6 +359,10 @@ def _post_values(draft: Draft, post_id: str, actor: Actor, now: datetime) -> dic
         "author_id": actor.person_id,
         "created_at": now,
     }
+
+
+def _as_if_issued(rt: Runtime, draft: Draft, now: datetime) -> dict[str, Any]:
+    return {**_alert_values(rt, draft, "", now), "revision": 1, "revision_kind": "alert", "revised_at": now}
 
 
 def _alert_values(rt: Runtime, draft: Draft, issued_by: str, now: datetime) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def subscribe(
         live = [row for row in mine if row["channel"] == channel and row["retired_at"] is None]
         if len(live) >= SUBSCRIPTIONS_MAX and values["address_hash"] not in {row["address_hash"] for row in live}:
             raise Invalid([("endpoint", f"you have {SUBSCRIPTIONS_MAX} devices already: remove one first")])
-        people.retire_elsewhere(connection, channel, address_hash(address), actor.person_id, now)
+        # Otherwise somebody else's message, with their answer in it, would come to this browser.
+        gone = people.retire_elsewhere(connection, channel, address_hash(address), actor.person_id, now)
+        deliveries.readdress(connection, gone, None, now)
         return people.add_subscription(connection, values)
 
 
@@ -53,6 +55,7 @@ def unsubscribe(rt: Runtime, actor: Actor, subscription_id: str) -> None:
         if subscription_id not in own:
             raise NotFound(f"you have no subscription {subscription_id!r}")
         people.retire_subscription(connection, subscription_id, "removed by its owner", now)
+        deliveries.readdress(connection, [subscription_id], None, now)
         instance.record(
             connection, at=now, actor=actor.person_id, action="subscription.remove", object=subscription_id, details={}
         )
@@ -146,6 +149,12 @@ def _record(rt: Runtime, letter: Letter, keep: Callable[[Connection, int, str, d
         is_news = keep(connection, letter.recipient, channel, rt.now())
     if is_news:
         rt.bell.changed(letter.alert["id"])
+
+
+def knows_message(rt: Runtime, channel: str, provider_id: str) -> bool:
+    """Whether a delivery is known to have that name at its provider. Not yet, perhaps: see `receive_receipts`."""
+    with rt.store.read() as connection:
+        return receipts.is_known(connection, channel, provider_id)
 
 
 def receive_receipts(rt: Runtime, channel: str, news: Sequence[Receipt]) -> None:

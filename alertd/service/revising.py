@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from alertd.core.alert import BODY_MAX, TITLE_MAX, RevisionKind, claims_drill, has_control, is_blank
 from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.core.escalation import Plan, timetable
 from alertd.service import escalating, views
 from alertd.service.escalating import Target
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people
+from alertd.store import alerts, deliveries, instance, people, steps
 from alertd.store.rows import Row
 
 CANCEL_LIFE: Final = timedelta(hours=1)  # at least so long is tried to tell people that it is over
@@ -44,13 +45,16 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision) -> dict
         if revision.on_revision not in (None, alert["revision"]):
             raise Conflict("this alert says something else by now: look at it, then decide again")
         _check(alert, revision, over=alert["state"] != "active" or alert["expires_at"] <= now)
-        went, waiting = _reached(connection, alert)
         number = alert["revision"] + 1
+        # First of all: whatever a worker has claimed before this has gone, whatever it has not never will.
+        waiting = deliveries.supersede(connection, alert_id, number, now)
+        went = _went(connection, alert)
         values: dict[str, Any] = {
             "revision": number,
             "revision_kind": revision.kind,
             "title": revision.title.strip(),
             "body": revision.body,
+            "revised_at": now,
         }
         if revision.kind == "cancel":
             values |= {
@@ -61,8 +65,9 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision) -> dict
         elif revision.ask_again:
             values["asked_revision"] = number
         alerts.revise(connection, alert_id, values, asks_again=revision.ask_again, by=actor.person_id, at=now)
-        deliveries.supersede(connection, alert_id, number, now)
         revised = {**alert, **values}
+        if revision.ask_again:
+            steps.restart(connection, alert_id, timetable(Plan.from_json(alert["plan"])), now, alert["expires_at"])
         wanted = went if revision.kind == "cancel" else went | waiting
         sent, channels = _send(connection, rt, revised, wanted)
         instance.record(
@@ -94,7 +99,8 @@ def foresee(rt: Runtime, alert_id: str, kind: RevisionKind) -> Following:
         alert = alerts.get(connection, alert_id)
         if alert is None or alert["kind"] != "alert":
             raise NotFound(f"there is no alert {alert_id!r}")
-        went, waiting = _reached(connection, alert)
+        went = _went(connection, alert)
+        _, waiting = alerts.went_to(connection, alert_id, alert["revision"])
         wanted = went if kind == "cancel" else went | waiting
         found = _targets(connection, rt, alerts.numbers_of(connection, alert_id), wanted)
     return Following(len({target.person_id for target in found}), len(found))
@@ -124,31 +130,37 @@ def _check(alert: Row, revision: Revision, *, over: bool) -> None:
         raise Invalid(faults)
 
 
-def _reached(connection: Connection, alert: Row) -> tuple[set[str], set[str]]:
-    """The subscriptions that any version went to, and those that the current one was still to go to."""
+def _went(connection: Connection, alert: Row) -> set[str]:
+    """The subscriptions that any version went to."""
     went: set[str] = set()
-    waiting: set[str] = set()
     for revision in range(1, alert["revision"] + 1):
-        reached, waiting = alerts.went_to(connection, alert["id"], revision)
-        went |= reached
-    return went, waiting - went
+        went |= alerts.went_to(connection, alert["id"], revision)[0]
+    return went
 
 
 def _send(
     connection: Connection, rt: Runtime, alert: Mapping[str, Any], subscription_ids: set[str]
 ) -> tuple[int, set[str]]:
-    """Lay down the current revision's deliveries to these subscriptions as far as they are still used."""
+    """Lay down the current revision's deliveries where it is wanted."""
     numbers = alerts.numbers_of(connection, alert["id"])
     found = _targets(connection, rt, numbers, subscription_ids)
-    return len(found), escalating.lay_down(connection, rt, alert, found, numbers)
+    answered = alerts.acknowledged_people(connection, alert)
+    return len(found), escalating.lay_down(connection, rt, alert, found, numbers, answered=answered)
 
 
 def _targets(
     connection: Connection, rt: Runtime, numbers: Mapping[str, int], subscription_ids: set[str]
 ) -> list[Target]:
+    """These subscriptions as far as they are still used; where a channel of a person has none of them left, those that
+    they have there now (a new number, a browser that subscribed again).
+    """
     persons = list(people.get_many(connection, list(numbers)).values())
+    rows = people.subscriptions_of(connection, list(numbers))
+    wanted = {(row["person_id"], row["channel"]) for row in rows if row["id"] in subscription_ids}
+    usable = escalating.targets(connection, rt.channels, persons)
+    kept = {(target.person_id, target.channel) for target in usable if target.subscription_id in subscription_ids}
     return [
         target
-        for target in escalating.targets(connection, rt.channels, persons)
-        if target.subscription_id in subscription_ids
+        for target in usable
+        if target.subscription_id in subscription_ids or (target.person_id, target.channel) in wanted - kept
     ]

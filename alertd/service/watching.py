@@ -16,7 +16,7 @@ from alertd.service.runtime import Actor, Runtime
 from alertd.store import acknowledgements, alerts, deliveries, people, steps
 from alertd.store.rows import Row
 
-Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated"]
+Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
 
 STATES: Final = tuple(State)
 
@@ -100,10 +100,11 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         row = alerts.get(connection, alert_id)
         if row is None:
             raise NotFound(f"there is no alert {alert_id!r}")
-        recipients = alerts.audience_numbers(connection, alert_id).keys()
+        recipients = alerts.numbers_of_part(connection, alert_id, "audience").keys()
         answered = alerts.acknowledged_people(connection, row)
-        reachable = _reachable(connection, row)
+        reachable = _reachable(connection, rt, row)
         outdated = alerts.outdated_people(connection, row)
+        told = alerts.numbers_of_part(connection, alert_id, "supervisor")
         counts = alerts.channel_counts(connection, alert_id)
         last = alerts.last_acknowledged_at(connection, alert_id)
         groups, parents, members = (
@@ -124,6 +125,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         "outstanding": len(recipients) - len(answered),
         "unreachable": len(recipients - reachable - answered.keys()),
         "outdated": len(outdated),
+        "supervisors": len(told),
         "answers": _answers(row, answered),
         "channels": channels,
         "evidence": evidence,
@@ -134,7 +136,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     }
 
 
-def _reachable(connection: Connection, alert: Row) -> set[str]:
+def _reachable(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
     """The recipients to whom some way works, still may, or is still to be tried by a later step."""
     # Whoever was to be told of an alert that was called off first need not be told any more.
     called_off = (State.CANCELLED,) if alert["state"] == "cancelled" else ()
@@ -145,6 +147,7 @@ def _reachable(connection: Connection, alert: Row) -> set[str]:
         for run in steps.of_alert(connection, alert["id"])
         if alert["state"] == "active" and run["started_at"] is None and plan.steps[run["step"]].to == "outstanding"
         for channel in plan.steps[run["step"]].channels
+        if channel not in rt.missing
     }
     return hopeful | (alerts.people_with_way(connection, alert["id"], later) if later else set())
 
@@ -188,15 +191,17 @@ def list_recipients(
         alert = alerts.get(connection, alert_id)
         if alert is None:
             raise NotFound(f"there is no alert {alert_id!r}")
-        wanted = alerts.audience_numbers(connection, alert_id).keys()
+        wanted = alerts.numbers_of_part(connection, alert_id, "audience").keys()
+        told = alerts.numbers_of_part(connection, alert_id, "supervisor").keys()
         answered = alerts.acknowledged_people(connection, alert)
-        unreachable = wanted - _reachable(connection, alert) - answered.keys()
+        unreachable = wanted - _reachable(connection, rt, alert) - answered.keys()
         outdated = alerts.outdated_people(connection, alert)
         chosen = {
             "outstanding": wanted - answered.keys(),
             "acknowledged": wanted & answered.keys(),
             "unreachable": unreachable,
             "outdated": outdated,
+            "supervisors": set(told),
             None: wanted,
         }[state]
         ids = sorted(person_id for person_id in chosen if after is None or person_id > after)
@@ -223,6 +228,7 @@ def list_recipients(
             "state": "acknowledged" if person_id in answered else "outstanding",
             "unreachable": person_id in unreachable,
             "outdated": person_id in outdated,
+            "part": "supervisor" if person_id in told else "audience",
             "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in unreachable else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],

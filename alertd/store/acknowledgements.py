@@ -56,6 +56,7 @@ def keep(connection: Connection, answer: Answer, asked_revision: int = 1) -> boo
     query = update(acknowledgements).where(
         acknowledgements.c.recipient_id == answer.recipient_id,
         acknowledgements.c.last_answered_at <= answer.answered_at,
+        acknowledgements.c.last_revision <= answer.revision,
     )
     values = answer.columns("last")
     if answer.answer is None:

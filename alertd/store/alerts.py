@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
+from alertd.core.alert import Part
 from alertd.core.delivery import State
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import (
@@ -61,7 +62,9 @@ def revisions(connection: Connection, alert_id: str) -> list[Row]:
 
 def lock(connection: Connection, alert_id: str) -> Row | None:
     """An alert that nobody else changes until this transaction ends."""
-    row = connection.execute(select(alerts).where(alerts.c.id == alert_id).with_for_update()).first()
+    # Not so hard a lock that answers, which refer to the alert, would have to wait for it.
+    query = select(alerts).where(alerts.c.id == alert_id).with_for_update(key_share=True)
+    row = connection.execute(query).first()
     return row._asdict() if row else None
 
 
@@ -112,10 +115,10 @@ def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
     )
 
 
-def audience_numbers(connection: Connection, alert_id: str) -> dict[str, int]:
-    """The people whom an alert is for, each with their recipient number."""
+def numbers_of_part(connection: Connection, alert_id: str, part: Part) -> dict[str, int]:
+    """The people whom an alert is for, or the supervisors who were told, each with their recipient number."""
     query = select(recipients.c.person_id, recipients.c.id).where(
-        recipients.c.alert_id == alert_id, recipients.c.part == "audience"
+        recipients.c.alert_id == alert_id, recipients.c.part == part
     )
     return {row.person_id: row.id for row in connection.execute(query)}
 
@@ -251,10 +254,15 @@ def last_acknowledged_at(connection: Connection, alert_id: str) -> datetime | No
     return found
 
 
-def subscriptions_with(connection: Connection, alert_id: str, revision: int, states: Collection[State]) -> set[str]:
-    """The subscriptions whose delivery of this revision is in one of `states`."""
+def subscriptions_with(
+    connection: Connection, alert_id: str, revision: int, states: Collection[State], among_steps: Collection[int]
+) -> set[str]:
+    """The subscriptions whose delivery of this revision, by one of these steps, is in one of `states`."""
     query = select(deliveries.c.subscription_id).where(
-        deliveries.c.alert_id == alert_id, deliveries.c.revision == revision, deliveries.c.state.in_(list(states))
+        deliveries.c.alert_id == alert_id,
+        deliveries.c.revision == revision,
+        deliveries.c.step.in_(list(among_steps)),
+        deliveries.c.state.in_(list(states)),
     )
     return set(connection.execute(query).scalars())
 
@@ -262,12 +270,14 @@ def subscriptions_with(connection: Connection, alert_id: str, revision: int, sta
 def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
     """Where an alert's revision went, and where it has not gone yet but was still to go: two sets of subscriptions.
 
-    It went where the provider took it, and where nobody can rule that out: under way, or ended in the dark.
+    It went where the provider took it, where somebody has seen it, and where nobody can rule it out: under way, or
+    ended in the dark.
     """
     dark = exists().where(
         attempts.c.delivery_id == deliveries.c.id, attempts.c.ended_at.is_(None), deliveries.c.attempt > 0
     )
-    query = select(deliveries.c.subscription_id, deliveries.c.state, dark.label("dark")).where(
+    seen = deliveries.c.displayed_at.is_not(None) | deliveries.c.opened_at.is_not(None)
+    query = select(deliveries.c.subscription_id, deliveries.c.state, or_(dark, seen).label("dark")).where(
         deliveries.c.alert_id == alert_id, deliveries.c.revision == revision
     )
     went, waiting = set(), set()

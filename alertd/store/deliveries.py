@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, insert, or_, select, update
 
 from alertd.core.delivery import (
     RANK_ACKNOWLEDGED,
@@ -15,7 +15,7 @@ from alertd.core.delivery import (
     Transition,
     outcome_code,
 )
-from alertd.core.flow import Room
+from alertd.core.flow import PRIMARY, Room
 from alertd.store import counters
 from alertd.store.counters import OutcomeKind
 from alertd.store.rows import Row, in_slices
@@ -34,6 +34,8 @@ _WORDS_MAX: Final = 500  # characters that the columns for a provider's words ho
 _CLAIM_ROUNDS: Final = 8  # looks past lanes that turn out to be full
 _HOLDS_MOST: Final = 3  # after so many it waits for an operator, whatever its siblings do
 NOT_ATTEMPTED: Final = "not attempted"
+REFUSED_RECIPIENT: Final = "not this recipient"  # how an attempt ends that is our fault for one recipient alone
+_COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off: no attempt lasts so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Claim:
     address: Mapping[str, str]
     language: str
     drill: bool
-    dark_since: datetime | None  # when the first attempt began of which nobody knows how it ended
-    dark_provider: str | None  # and at which provider
+    dark: Mapping[str, datetime]  # by provider, when the first attempt began of which nobody knows how it ended
+    others: frozenset[str]  # while there are such: the providers' names for other deliveries to this recipient
+    refusals: Mapping[str, int]  # by provider, how often it was our fault there for this recipient alone
 
     @property
     def key(self) -> str:
@@ -81,19 +84,24 @@ def claim(
     """
     room = room or Room.for_any(limit)
     taken: dict[int, str] = {}
+    refusals: dict[int, Counter[str]] = {}
+    passed_over: list[int] = []
     for _ in range(_CLAIM_ROUNDS):
         wanted = min(limit - len(taken), room.limit)
         if wanted <= 0:
             break
-        candidates = connection.execute(_candidates(channel, room, wanted, now)).all()
-        chosen = {row.id: provider for row in candidates if (provider := room.take(row.lane)) is not None}
+        candidates = connection.execute(_candidates(channel, room, wanted, now, passed_over)).all()
+        refusals |= _refusals(connection, [row.id for row in candidates if row.attempt > 0])
+        places = {row.id: room.take(row.lane, refusals.get(row.id, {})) for row in candidates}
+        chosen = {number: provider for number, provider in places.items() if provider is not None}
+        passed_over += [number for number, provider in places.items() if provider is None and number in refusals]
         _take(connection, list(chosen), worker_id)
         taken |= chosen
         if len(candidates) < wanted or len(chosen) == len(candidates):
             break
     if not taken:
         return []
-    claims = _claims(connection, taken)
+    claims = _claims(connection, taken, refusals)
     started = [
         {
             "delivery_id": claim.delivery_id,
@@ -108,16 +116,18 @@ def claim(
     return claims
 
 
-def _candidates(channel: str, room: Room, limit: int, now: datetime) -> Select[Any]:
-    """The due deliveries that go first among the lanes with room, locked: `id`, `lane`."""
+def _candidates(channel: str, room: Room, limit: int, now: datetime, but: Collection[int]) -> Select[Any]:
+    """The due deliveries that go first among the lanes with room, locked: `id`, `lane`, `attempt`."""
     query = (
-        select(deliveries.c.id, deliveries.c.lane)
+        select(deliveries.c.id, deliveries.c.lane, deliveries.c.attempt)
         .join(alerts, alerts.c.id == deliveries.c.alert_id)
         .where(deliveries.c.channel == channel, *_claimable(now))
         .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=deliveries)
     )
+    if but:
+        query = query.where(deliveries.c.id.not_in(but))
     any_other, lanes = room.lanes()
     if not any_other:
         return query.where(deliveries.c.lane.in_(lanes))
@@ -132,6 +142,18 @@ def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
         alerts.c.state.in_(("active", "cancelled")),
         alerts.c.revision == deliveries.c.revision,
         alerts.c.expires_at > now,
+        # Of two versions under way at once the older might arrive last, and stand where the newer should.
+        or_(deliveries.c.revision == 1, ~_is_older_under_way()),
+    )
+
+
+def _is_older_under_way() -> ColumnElement[bool]:
+    older = deliveries.alias("older")
+    return exists().where(
+        older.c.subscription_id == deliveries.c.subscription_id,
+        older.c.alert_id == deliveries.c.alert_id,
+        older.c.revision < deliveries.c.revision,
+        older.c.state == State.SENDING,
     )
 
 
@@ -143,21 +165,51 @@ def _take(connection: Connection, ids: Sequence[int], worker_id: str) -> None:
         connection.execute(taken.where(deliveries.c.id.in_(some)))
 
 
-def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[datetime, str | None]]:
-    """Of these deliveries those with an earlier attempt whose end nobody knows: when the first began, and where."""
+def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, datetime]]:
+    """Of these deliveries those with earlier attempts whose end nobody knows: by provider, when the first began."""
     query = (
         select(attempts.c.delivery_id, attempts.c.started_at, attempts.c.provider)
         .where(attempts.c.delivery_id.in_(ids), attempts.c.ended_at.is_(None))
-        .order_by(attempts.c.attempt.desc())
+        .order_by(attempts.c.attempt)
     )
-    return {row.delivery_id: (row.started_at, row.provider) for row in connection.execute(query)}
+    found: dict[int, dict[str, datetime]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.delivery_id, {}).setdefault(row.provider or PRIMARY, row.started_at)
+    return found
 
 
-def _claims(connection: Connection, taken: Mapping[int, str]) -> list[Claim]:
+def _refusals(connection: Connection, ids: Sequence[int]) -> dict[int, Counter[str]]:
+    """Of these deliveries those whose recipient a provider did not let us write to: by provider, how often."""
+    found: dict[int, Counter[str]] = {}
+    for some in in_slices(ids):
+        query = select(attempts.c.delivery_id, attempts.c.provider).where(
+            attempts.c.delivery_id.in_(some), attempts.c.outcome == REFUSED_RECIPIENT
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.delivery_id, Counter())[row.provider or PRIMARY] += 1
+    return found
+
+
+def _others(connection: Connection, ids: Collection[int]) -> dict[int, set[str]]:
+    """The providers' names for all other deliveries to the recipients of these, on the same channel."""
+    this, other = deliveries.alias("this"), deliveries.alias("other")
+    query = (
+        select(this.c.id, other.c.provider_id)
+        .join(other, (other.c.recipient_id == this.c.recipient_id) & (other.c.channel == this.c.channel))
+        .where(this.c.id.in_(ids), other.c.id != this.c.id, other.c.provider_id.is_not(None))
+    )
+    found: dict[int, set[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.id, set()).add(row.provider_id)
+    return found
+
+
+def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[int, Mapping[str, int]]) -> list[Claim]:
     """The deliveries by their ids, each to be attempted at its provider."""
     claims: list[Claim] = []
     for ids in in_slices(list(taken)):
         dark = _dark(connection, ids)
+        others = _others(connection, list(dark)) if dark else {}
         query = (
             select(deliveries, subscriptions.c.address, people.c.language, alerts.c.drill)
             .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
@@ -167,7 +219,6 @@ def _claims(connection: Connection, taken: Mapping[int, str]) -> list[Claim]:
             .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         )
         for row in connection.execute(query):
-            since, where = dark.get(row.id, (None, None))
             claims.append(
                 Claim(
                     delivery_id=row.id,
@@ -185,8 +236,9 @@ def _claims(connection: Connection, taken: Mapping[int, str]) -> list[Claim]:
                     address=row.address,
                     language=row.language,
                     drill=row.drill,
-                    dark_since=since,
-                    dark_provider=where,
+                    dark=dark.get(row.id, {}),
+                    others=frozenset(others.get(row.id, ())),
+                    refusals=refusals.get(row.id, {}),
                 )
             )
     return claims
@@ -213,6 +265,17 @@ def _locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
             query.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id).with_for_update()
         ).all()
     return rows
+
+
+def _lapsed(connection: Connection, ids: Sequence[int]) -> set[tuple[int, int]]:
+    """(delivery, attempt) of these deliveries' attempts that nobody has said anything about."""
+    found: set[tuple[int, int]] = set()
+    for some in in_slices(ids):
+        query = select(attempts.c.delivery_id, attempts.c.attempt).where(
+            attempts.c.delivery_id.in_(some), attempts.c.outcome.is_(None)
+        )
+        found |= {(row.delivery_id, row.attempt) for row in connection.execute(query)}
+    return found
 
 
 def _close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str | None, datetime | None]]) -> None:
@@ -256,11 +319,13 @@ class Settlement:
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[Settlement]:
-    """Write outcomes; those that were still theirs to write. An attempt whose lease was taken over changes nothing.
+    """Write outcomes; those that were still theirs to write. An attempt whose lease was taken over changes nothing;
+    one whose lease has lapsed does as long as nobody has claimed its delivery again.
 
     Where one was accepted, others of its lane that our own fault had held are due again.
     """
     stands = {row.id: row for row in _locked(connection, [settlement.claim for settlement in settlements])}
+    lapsed = _lapsed(connection, [number for number, row in stands.items() if row.state == State.PENDING])
     written, values = [], []
     for settlement in sorted(settlements, key=lambda settlement: settlement.claim.delivery_id):
         row = stands.get(settlement.claim.delivery_id)
@@ -268,7 +333,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
             continue
         # A phone may have shown it before its provider's answer was here: then only the answer is written.
         is_shown = row.state == State.DELIVERED and row.accepted_at is None
-        if row.state == State.SENDING or is_shown:
+        is_lapsed = row.state == State.PENDING and (row.id, row.attempt) in lapsed
+        if row.state == State.SENDING or is_lapsed or is_shown:
             written.append(settlement)
             values.append(_values(settlement, State.DELIVERED if is_shown else settlement.transition.state, now))
     if not written:
@@ -374,7 +440,7 @@ def readdress(
     if to_subscription is None:
         connection.execute(query.values(state=State.CANCELLED, reason="the address was taken away"))
         return
-    rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id)).all()
+    rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id).with_for_update()).all()
     for row in rows:
         taken = select(deliveries.c.id).where(
             deliveries.c.alert_id == row.alert_id,
@@ -388,7 +454,22 @@ def readdress(
             connection.execute(this.values(state=State.CANCELLED, reason="the address was taken away"))
         else:
             lane = select(subscriptions.c.lane).where(subscriptions.c.id == to_subscription).scalar_subquery()
-            connection.execute(this.values(subscription_id=to_subscription, lane=lane, state=State.PENDING, due_at=now))
+            due_at = row.due_at if row.state == State.PENDING else now  # somebody's quiet hours stay theirs
+            connection.execute(
+                this.values(subscription_id=to_subscription, lane=lane, state=State.PENDING, due_at=due_at)
+            )
+
+
+def lock_unsent(connection: Connection, person_ids: Sequence[str]) -> None:
+    """Hold what has not gone out to these people yet until this transaction ends.
+
+    Whoever takes the installation's row and deliveries takes the deliveries first: otherwise two such would wait for
+    each other.
+    """
+    for some in in_slices(person_ids):
+        theirs = select(subscriptions.c.id).where(subscriptions.c.person_id.in_(some))
+        unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(theirs)
+        connection.execute(_in_order(select(deliveries.c.id).where(unsent)))
 
 
 def release(connection: Connection, channels: Collection[str], now: datetime) -> int:
@@ -409,9 +490,10 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 
 
 def retire(connection: Connection, subscription_id: str, reason: str | None, now: datetime) -> None:
-    """Use that address no more."""
+    """Use that address no more, whatever still waits for it."""
     still_used = (subscriptions.c.id == subscription_id) & subscriptions.c.retired_at.is_(None)
     connection.execute(update(subscriptions).where(still_used).values(retired_at=now, retired_reason=reason))
+    readdress(connection, [subscription_id], None, now)
 
 
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> list[Row]:
@@ -442,21 +524,43 @@ def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
             connection.execute(behind.values(rank=deliveries.c.rank - among + RANK_ACKNOWLEDGED))
 
 
-def supersede(connection: Connection, alert_id: str, revision: int, now: datetime) -> int:
-    """Cancel what of an alert's versions before `revision` has not gone out yet. Returns how many."""
-    query = update(deliveries).where(
+def supersede(connection: Connection, alert_id: str, revision: int, now: datetime) -> set[str]:
+    """Cancel what of an alert's versions before `revision` has not gone out yet; the subscriptions it was for."""
+    unsent = select(deliveries.c.id).where(
         deliveries.c.alert_id == alert_id,
         deliveries.c.revision < revision,
         deliveries.c.state.in_((State.PENDING, State.HELD)),
     )
-    reason = f"superseded by revision {revision}"
-    return connection.execute(query.values(state=State.CANCELLED, reason=reason)).rowcount
+    cancelled = (
+        update(deliveries)
+        .where(deliveries.c.id.in_(_in_order(unsent)))
+        .values(state=State.CANCELLED, reason=f"superseded by revision {revision}")
+        .returning(deliveries.c.subscription_id)
+    )
+    return set(connection.execute(cancelled).scalars())
 
 
 def supersede_left(connection: Connection, now: datetime) -> int:
     """Cancel what came back after its attempt but is not the current version any more. Returns how many."""
-    revised = select(alerts.c.id, alerts.c.revision).where(alerts.c.revision > 1, alerts.c.state != "expired")
-    cancelled = 0
-    for row in connection.execute(revised).all():
-        cancelled += supersede(connection, row.id, row.revision, now)
-    return cancelled
+    revised = select(alerts.c.id, alerts.c.revision).where(
+        alerts.c.revision > 1,
+        alerts.c.expires_at > now,
+        or_(alerts.c.state == "active", alerts.c.closed_at > now - _COMES_BACK_WITHIN),
+    )
+    return sum(len(supersede(connection, row.id, row.revision, now)) for row in connection.execute(revised).all())
+
+
+def replace_held(connection: Connection, alert_id: str, subscription_ids: Collection[str]) -> None:
+    """Cancel what is held of an alert to these subscriptions: a later step tries them again."""
+    for some in in_slices(list(subscription_ids)):
+        held = update(deliveries).where(
+            deliveries.c.alert_id == alert_id,
+            deliveries.c.state == State.HELD,
+            deliveries.c.subscription_id.in_(some),
+        )
+        connection.execute(held.values(state=State.CANCELLED, reason="a later step takes its place"))
+
+
+def _in_order(ids: Select[Any]) -> Select[Any]:
+    """Locks them in the order in which settling does: two who want the same rows wait for each other, and no more."""
+    return ids.order_by(deliveries.c.id).with_for_update()

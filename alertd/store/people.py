@@ -36,6 +36,20 @@ def get_many(connection: Connection, person_ids: Collection[str]) -> dict[str, R
     return found
 
 
+def active_of(connection: Connection, person_ids: Collection[str]) -> set[str]:
+    """Those of these people who are active."""
+    found: set[str] = set()
+    for some in in_slices(list(person_ids)):
+        found.update(connection.execute(select(people.c.id).where(people.c.active, people.c.id.in_(some))).scalars())
+    return found
+
+
+def supervises(connection: Connection, person_id: str) -> bool:
+    """Whether somebody is the supervisor of any group."""
+    query = select(group_supervisors.c.group_id).where(group_supervisors.c.person_id == person_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def page(connection: Connection, *, after: str | None, limit: int) -> list[Row]:
     """People by id, those after `after`."""
     query = select(people).order_by(people.c.id).limit(limit)
@@ -52,6 +66,8 @@ def put(connection: Connection, person_id: str, values: Mapping[str, Any], now: 
 
 def add_new(connection: Connection, person_id: str, values: Mapping[str, Any], now: datetime) -> bool:
     """Make a person unless there is one of that id, who stays as they are; True when it was made."""
+    if get(connection, person_id) is not None:
+        return False
     made = {**_DEFAULTS, **values, "id": person_id, "created_at": now, "updated_at": now}
     return bool(insert_new(connection, people, [{**made, "version": bump_version(connection)}], "id"))
 
@@ -182,12 +198,15 @@ def forget_retirement(connection: Connection, subscription_id: str, reason: str)
     connection.execute(query.values(retired_reason=reason))
 
 
-def retire_elsewhere(connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime) -> None:
-    """A browser belongs to whoever subscribed it last: end other people's subscriptions to the same address."""
+def retire_elsewhere(
+    connection: Connection, channel: str, address_hash: str, person_id: str, now: datetime
+) -> list[str]:
+    """A browser belongs to whoever subscribed it last: end other people's subscriptions to the same address; which."""
     query = update(subscriptions).where(
         subscriptions.c.channel == channel,
         subscriptions.c.address_hash == address_hash,
         subscriptions.c.person_id != person_id,
         subscriptions.c.retired_at.is_(None),
     )
-    connection.execute(query.values(retired_at=now, retired_reason="somebody else signed in on this device"))
+    ended = query.values(retired_at=now, retired_reason="somebody else signed in on this device")
+    return list(connection.execute(ended.returning(subscriptions.c.id)).scalars())

@@ -212,7 +212,7 @@ alerts = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("post_id", _Id, ForeignKey("posts.id"), unique=True),  # null: a test message to oneself
-    Column("kind", _Word, nullable=False),  # alert | test
+    Column("kind", _Word, nullable=False),  # alert | test | self-test | notice
     Column("state", _Word, nullable=False),  # active | cancelled | expired
     Column("revision", Integer, nullable=False),
     Column("revision_kind", _Word, nullable=False),  # alert | update | cancel: of the revision that stands here
@@ -230,6 +230,7 @@ alerts = Table(
     Column("asked_revision", Integer, nullable=False),  # answers to earlier revisions no longer count
     Column("issued_by", _Id, ForeignKey("people.id"), nullable=False),
     Column("sent_at", UtcDateTime, nullable=False),
+    Column("revised_at", UtcDateTime, nullable=False),  # when the revision that stands here was made
     Column("expires_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Index("ix_alerts_state_expires_at", "state", "expires_at"),
@@ -387,7 +388,7 @@ workers = Table(
     "workers",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("role", _Word, nullable=False),  # web | worker | clock
+    Column("role", _Word, nullable=False),  # web | worker | clock | bounces
     Column("channel", _Word),
     Column("host", String(200), nullable=False),
     Column("pid", Integer, nullable=False),

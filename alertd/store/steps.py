@@ -1,10 +1,11 @@
 """Timetables: when each step of an alert's plan is due, and which have been started."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from alertd.core.alert import MAX_LIFE
 from alertd.core.escalation import Run
 from alertd.store.rows import Row, put_row
 from alertd.store.schema import alerts, plans, steps
@@ -18,12 +19,26 @@ def add(connection: Connection, alert_id: str, runs: Sequence[Run], sent_at: dat
     connection.execute(insert(steps), rows)
 
 
+def restart(
+    connection: Connection, alert_id: str, runs: Sequence[Run], asked_at: datetime, expires_at: datetime
+) -> None:
+    """Let the later runs of a timetable come once more, counted from `asked_at`, as far as the alert lives so long."""
+    for run in runs:
+        at = asked_at + run.after
+        if run.after > timedelta() and at < expires_at:
+            this = (steps.c.alert_id == alert_id) & (steps.c.step == run.step) & (steps.c.repeat == run.repeat)
+            again = {"due_at": at, "started_at": None, "deliveries": None}
+            connection.execute(update(steps).where(this).values(**again))
+
+
 def due(connection: Connection, now: datetime, limit: int = 20) -> list[Row]:
     """The runs of living alerts that are due and not started, oldest first: `alert_id`, `step`, `repeat`, `due_at`."""
     query = (
         select(steps)
         .join(alerts, alerts.c.id == steps.c.alert_id)
-        .where(steps.c.started_at.is_(None), steps.c.due_at <= now, alerts.c.state == "active")
+        # No alert lives longer: what dead ones left undone need not be looked at for ever.
+        .where(steps.c.started_at.is_(None), steps.c.due_at <= now, steps.c.due_at > now - MAX_LIFE)
+        .where(alerts.c.state == "active")
         .order_by(steps.c.due_at, steps.c.alert_id, steps.c.step, steps.c.repeat)
         .limit(limit)
     )

@@ -183,6 +183,7 @@ class SummaryAnswer(BaseModel):
     outstanding: int
     unreachable: int
     outdated: int
+    supervisors: int
     revision: int
     answers: dict[str, int]
     channels: dict[str, dict[State, int]]
@@ -225,6 +226,7 @@ class RecipientAnswer(BaseModel):
     state: Literal["outstanding", "acknowledged"]
     unreachable: bool
     outdated: bool
+    part: Literal["audience", "supervisor"]
     cause: str | None
     acknowledgement: AcknowledgementAnswer | None
     deliveries: list[DeliveryAnswer]

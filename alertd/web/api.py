@@ -19,7 +19,7 @@ _ROOT: Final = "/api/v1"
 _IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
 IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
-_STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated"))
+_STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated", "supervisors"))
 
 
 async def post_posts(call: Call) -> Response:
@@ -89,6 +89,7 @@ async def post_acknowledgement(call: Call) -> Response:
         answer=body.answer,
         comment=body.comment,
         answered_at=body.answered_at,
+        revision=body.revision,
     )
     kept = await web.acknowledgements.submit(wish)
     return JSONResponse(dict(kept.body))

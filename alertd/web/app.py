@@ -48,7 +48,7 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for channel in web.channels.values():
+            for channel in (*web.channels.values(), *web.seconds.values()):
                 await channel.aclose()
 
     app = Starlette(

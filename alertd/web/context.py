@@ -12,6 +12,7 @@ from alertd.hub import Hub
 from alertd.service.acknowledging import Acknowledged, Acknowledging
 from alertd.service.checkup import Patient
 from alertd.service.group_commit import GroupCommit
+from alertd.service.measuring import Measured
 from alertd.service.runtime import Runtime
 from alertd.web.limits import Limits
 from channels.base import Channel
@@ -33,6 +34,7 @@ class Web:
     vapid_key_id: str
     patient: Patient  # what the doctor looks at
     seconds: Mapping[str, Channel] = field(default_factory=dict)  # of second providers
+    measured: Measured = field(default_factory=Measured)
 
     @property
     def origin(self) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from alertd.hub import Hub
-from alertd.service.measuring import Labels, Measures, measure
+from alertd.service.measuring import Labels, Measures
 from alertd.web.context import in_thread, web_of
 from alertd.web.endpoints import Other
 
@@ -43,9 +43,9 @@ NAMES: Final = (
 
 
 async def show_metrics(request: Request) -> Response:
-    """The numbers as they stand. A store that is away is a 503, as everywhere."""
+    """The numbers as they stood within the last five seconds. A store that is away is a 503, as everywhere."""
     web = web_of(request)
-    measures = await in_thread(lambda: measure(web.rt))
+    measures = await in_thread(lambda: web.measured.of(web.rt))
     registry = CollectorRegistry()
     registry.register(_Once(list(_families(measures, web.hub))))
     return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -78,9 +78,8 @@ def _families(measures: Measures, hub: Hub) -> Iterable[Metric]:
     yield GaugeMetricFamily(EVENT_LAG, "Events this process has not told yet", value=max(0, measures.head - hub.offset))
     yield GaugeMetricFamily(SMS_PARTS, "SMS parts accepted today", value=measures.sms_parts)
     success = measures.self_test_success_at
-    yield GaugeMetricFamily(
-        SELF_TEST, "When a self-test arrived last, 0: never", value=success.timestamp() if success else 0
-    )
+    taken = "When a self-test was last accepted by the providers, 0: never"
+    yield GaugeMetricFamily(SELF_TEST, taken, value=success.timestamp() if success else 0)
     yield GaugeMetricFamily(ACTIVE_ALERTS, "Alerts under way", value=measures.active_alerts)
 
 

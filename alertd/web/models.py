@@ -144,9 +144,10 @@ class RevisionBody(Body):
     title: Annotated[str, Field(max_length=TITLE_MAX)]
     body: Annotated[str, Field(max_length=BODY_MAX)]
     ask_again: bool = False
+    on_revision: Annotated[int | None, Field(ge=1)] = None
 
     def revision(self) -> Revision:
-        return Revision(self.kind, self.title, self.body, self.ask_again)
+        return Revision(self.kind, self.title, self.body, self.ask_again, self.on_revision)
 
 
 class AcknowledgementBody(Body):
@@ -154,6 +155,7 @@ class AcknowledgementBody(Body):
     comment: Annotated[str | None, Field(max_length=COMMENT_MAX)] = None
     answered_at: AwareDatetime | None = None
     person: Id | None = None
+    revision: Annotated[int | None, Field(ge=1)] = None
 
 
 class QuietHoursBody(Body):

@@ -148,7 +148,9 @@ async def _read(socket: WebSocket, actor: Actor, connection: Connection) -> None
 
 async def _acknowledge(socket: WebSocket, actor: Actor, frame: AckFrame) -> str:
     """The frame that answers an acknowledgement, after it is committed."""
-    wish = wish_of(actor, frame.alert, Way.WEBSOCKET, answer=frame.answer, comment=frame.comment)
+    wish = wish_of(
+        actor, frame.alert, Way.WEBSOCKET, answer=frame.answer, comment=frame.comment, revision=frame.revision
+    )
     try:
         await web_of(socket).acknowledgements.submit(wish)
     except Fault as fault:

@@ -142,6 +142,36 @@ class TestSteps:
         settle(town, "jiro", email=None, phone=None)
         assert watching.summarise(town, number)["unreachable"] == 1
 
+    def test_a_supervisor_who_is_meant_too_is_told_of_the_silent_all_the_same(
+        self, town: Runtime, clock: Clock
+    ) -> None:
+        number = alert(town, plan=CALL_THEN_TEXT, audience=Audience(people=("taro", "kacho")))
+        clock.move(seconds=600)
+        escalating.start_due(town)
+        assert ("kacho", "email") in sent(town, number, 0)
+        assert ("kacho", "email") in sent(town, number, 2)
+
+    def test_whoever_has_left_gets_no_further_step_and_nobody_is_told_of_their_silence(
+        self, town: Runtime, clock: Clock
+    ) -> None:
+        number = alert(town, plan=CALL_THEN_TEXT, audience=Audience(people=("taro",)))
+        take_over(town)
+        settle(town, "taro", phone="090-0000-0002", groups=("water",), active=False)
+        clock.move(seconds=600)
+        escalating.start_due(town)
+        assert (sent(town, number, 1), sent(town, number, 2)) == (set(), set())
+
+    def test_what_our_own_fault_holds_is_tried_by_the_next_step_and_not_beside_it(
+        self, town: Runtime, clock: Clock
+    ) -> None:
+        number = urgent(town, Plan((Step(0, SMS), Step(60, SMS))))
+        with town.store.write() as connection:
+            connection.execute(update(schema.deliveries).values(state=State.HELD, attempt=1, holds=1))
+        clock.move(seconds=60)
+        escalating.start_due(town)
+        assert {row["state"] for row in rows(town, number) if row["step"] == 0} == {"cancelled"}
+        assert len(sent(town, number, 1)) == 3
+
 
 class TestRepeats:
     plan = Plan((Step(0, MAIL, repeat=Repeat(300, 3)),))

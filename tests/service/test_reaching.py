@@ -9,8 +9,8 @@ from alertd.core.errors import Invalid, NotFound
 from alertd.service import reaching
 from alertd.service.reaching import SUBSCRIPTIONS_MAX
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, people
-from tests.installation import Bell, actor, settle
+from alertd.store import alerts, deliveries, people
+from tests.installation import Bell, actor, alert, settle
 
 ENDPOINT = "https://push.example/1"
 
@@ -142,3 +142,24 @@ class TestTests:
         with rt.store.read() as connection:
             assert alerts.events_after(connection, 0, 10) == []
         assert bell.rung == []
+
+
+def test_what_waits_for_a_browser_that_is_somebody_else_s_now_does_not_go_there(rt: Runtime) -> None:
+    settle(rt, "taro", email=None)
+    settle(rt, "hanako", email=None)
+    subscribe(rt, "taro")
+    number = alert(rt)
+    subscribe(rt, "hanako")
+    with rt.store.write() as connection:
+        assert deliveries.claim(connection, "webpush", "w", 9, rt.now()) == []
+        (row,) = deliveries.of_people(connection, number, ["taro"])
+    assert (row["state"], row["reason"]) == ("cancelled", "the address was taken away")
+
+
+def test_what_waits_for_a_browser_that_its_owner_removed_does_not_go_there(rt: Runtime) -> None:
+    settle(rt, "taro")
+    way, _ = subscribe(rt, "taro")
+    alert(rt)
+    reaching.unsubscribe(rt, actor("taro"), way)
+    with rt.store.write() as connection:
+        assert deliveries.claim(connection, "webpush", "w", 9, rt.now()) == []

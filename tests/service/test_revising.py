@@ -1,6 +1,7 @@
 """Updates and cancellations: to exactly those who got an earlier version, on the ways it went."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from alertd.service import escalating, posting, views, watching
 from alertd.service.acknowledging import acknowledge_all, wish_of
 from alertd.service.revising import CANCEL_LIFE, Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, schema
+from alertd.store import alerts, deliveries, people, schema
 from tests.installation import ASK, BOSS, START, Bell, Clock, actor, alert, group, settle
 
 UPDATE = Revision("update", "避難所は第二小学校です", "第一小学校は使えません。")
@@ -138,8 +139,8 @@ class TestUpdate:
         revise(town, BOSS, number, UPDATE)
         assert watching.summarise(town, number)["outdated"] == 2
         become(town, number, "taro", "email", State.SENT, revision=2)
-        people, _ = watching.list_recipients(town, number, state="outdated", after=None, limit=9)
-        assert [person["person"]["id"] for person in people] == ["hanako"]
+        found, _ = watching.list_recipients(town, number, state="outdated", after=None, limit=9)
+        assert [person["person"]["id"] for person in found] == ["hanako"]
 
     def test_messages_say_first_what_they_are(self, town: Runtime) -> None:
         number = alert(town, drill=True)
@@ -155,6 +156,62 @@ class TestUpdate:
             for channel in town.channels:
                 for language, title in (("ja", japanese), ("en", english)):
                     assert views.rendered(town, content, language, channel).title == title
+
+    def test_whoever_has_another_address_now_is_told_there(self, town: Runtime) -> None:
+        number = alert(town)
+        become(town, number, "taro", "sms", State.SENT)
+        settle(town, "taro", phone="090-9999-0001")
+        revise(town, BOSS, number, CANCEL)
+        (told,) = [row for row in rows(town, number) if row["revision"] == 2]
+        with town.store.read() as connection:
+            ways = {row["id"]: row for row in people.subscriptions_of(connection, ["taro"])}
+        assert ways[told["subscription_id"]]["address"] == {"phone": "+819099990001"}
+
+    def test_an_answer_to_the_earlier_version_is_none_to_the_new_question(self, town: Runtime, clock: Clock) -> None:
+        number = alert(town)
+        before = clock()
+        clock.move(seconds=60)
+        revise(town, BOSS, number, Revision("update", "もう一度", "", ask_again=True))
+        clock.move(seconds=60)
+        wishes = [
+            wish_of(actor("taro"), number, Way.PUSH, revision=1),
+            wish_of(actor("hanako"), number, Way.API, answered_at=before),
+        ]
+        assert len(acknowledge_all(town, wishes)) == 2
+        assert watching.summarise(town, number)["acknowledged"] == 0
+        acknowledge_all(town, [wish_of(actor("taro"), number, Way.PUSH, revision=2)])
+        acknowledge_all(town, [wish_of(actor("taro"), number, Way.PUSH, revision=1, comment="前の通知から")])
+        assert watching.summarise(town, number)["acknowledged"] == 1
+
+    def test_silence_to_the_new_question_is_followed_up_like_the_first(self, town: Runtime, clock: Clock) -> None:
+        number = alert(town, plan=Plan((Step(0, ("email",)), Step(60, ("sms",)))))
+        clock.move(seconds=60)
+        assert escalating.start_due(town) == 1
+        become(town, number, "taro", "sms", State.SENT)
+        revise(town, BOSS, number, Revision("update", "もう一度", "", ask_again=True))
+        become(town, number, "taro", "sms", State.SENT, revision=2)
+        clock.move(seconds=60)
+        assert escalating.start_due(town) == 1
+        later = [row for row in rows(town, number) if (row["revision"], row["step"]) == (2, 1)]
+        assert [row["person_id"] for row in later] == ["taro"]
+
+    def test_the_new_version_waits_while_the_old_one_is_under_way(self, town: Runtime) -> None:
+        number = alert(town)
+        with town.store.write() as connection:
+            claimed = deliveries.claim(connection, "email", "w", 9, town.now())
+        assert len(claimed) == 2
+        revise(town, BOSS, number, CANCEL)
+        with town.store.write() as connection:
+            assert deliveries.claim(connection, "email", "w2", 9, town.now()) == []
+        become(town, number, "taro", "email", State.SENT)
+        with town.store.write() as connection:
+            assert [claim.revision for claim in deliveries.claim(connection, "email", "w2", 9, town.now())] == [2]
+
+    def test_somebody_else_s_revision_is_not_overwritten_unseen(self, town: Runtime) -> None:
+        number = alert(town)
+        revise(town, BOSS, number, UPDATE)
+        with pytest.raises(Conflict, match="says something else"):
+            revise(town, BOSS, number, replace(UPDATE, on_revision=1))
 
 
 class TestCancel:
@@ -176,8 +233,8 @@ class TestCancel:
         clock.move(seconds=60)
         assert escalating.start_due(town) == 0
         acknowledge(town, "taro", number)
-        people, _ = watching.list_recipients(town, number, state="acknowledged", after=None, limit=9)
-        assert people[0]["acknowledgement"]["late"]
+        found, _ = watching.list_recipients(town, number, state="acknowledged", after=None, limit=9)
+        assert found[0]["acknowledgement"]["late"]
 
     def test_there_is_time_to_say_so_however_late_it_comes(self, town: Runtime, clock: Clock) -> None:
         number = alert(town, expires_at=START + timedelta(minutes=10))

@@ -30,6 +30,11 @@ class Form:
         """The first value of `name` without surrounding space; None when it is blank or missing."""
         return self.one(name).strip() or None
 
+    def number(self, name: str) -> int | None:
+        """The first value of `name` as a number of at most nine digits; None when it is none."""
+        text = self.one(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
 
 async def read_own_form(request: Request, actor: Actor) -> Form:
     """The form of a signed-in page. Raises Forbidden when another site, or another session's page, made it."""

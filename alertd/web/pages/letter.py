@@ -99,7 +99,11 @@ async def answer_letter(request: Request) -> Response:
     page, letter = await _open(request)
     form = Form(await read_form(request))
     wish = Acknowledging(
-        letter.way, recipient=letter.recipient, answer=form.maybe("answer"), comment=form.maybe("comment")
+        letter.way,
+        recipient=letter.recipient,
+        answer=form.maybe("answer"),
+        comment=form.maybe("comment"),
+        revision=form.number("revision"),
     )
     as_json = "application/json" in request.headers.get("accept", "")
     try:

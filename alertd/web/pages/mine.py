@@ -49,7 +49,14 @@ async def answer(request: Request) -> Response:
     page, actor = await signed_in(request)
     form = await read_own_form(request, actor)
     alert_id = str(request.path_params["alert"])
-    wish = wish_of(actor, alert_id, Way.PAGE, answer=form.maybe("answer"), comment=form.maybe("comment"))
+    wish = wish_of(
+        actor,
+        alert_id,
+        Way.PAGE,
+        answer=form.maybe("answer"),
+        comment=form.maybe("comment"),
+        revision=form.number("revision"),
+    )
     try:
         await page.web.acknowledgements.submit(wish)
     except Invalid as fault:

@@ -51,11 +51,31 @@ async function sayShown(beacon) {
   }
 }
 
+// An older version that comes late must not take the newer one's place. (Something has to be shown: that one, again.)
+async function showNewer(tag, revision) {
+  const shown = await self.registration.getNotifications({ tag });
+  const newer = shown.find((each) => each.data && each.data.revision > revision);
+  if (!newer) return false;
+  const { title, body, lang, data, actions, requireInteraction } = newer;
+  await self.registration.showNotification(title, {
+    body,
+    tag,
+    lang,
+    data,
+    actions,
+    requireInteraction,
+    silent: true,
+    icon: "/static/icon-192.png",
+  });
+  return true;
+}
+
 async function showPushed(data) {
   try {
     const { notification } = data.json();
     if (!notification.title) throw new Error("no title");
     const { title, actions = [], data: facts = {}, ...rest } = notification;
+    if (await showNewer(rest.tag, facts.revision)) return;
     delete rest.navigate;
     // A browser shows only some buttons; half of the choices would look like all of them.
     const most = Notification.maxActions === undefined ? actions.length : Notification.maxActions;
@@ -91,11 +111,11 @@ function tell(tag, facts, title, body, needsOpening) {
   });
 }
 
-async function isKept(token, answer) {
+async function isKept(token, revision, answer) {
   const response = await fetch(`/a/${encodeURIComponent(token)}`, {
     method: "POST",
     headers: { Accept: "application/json", "Content-Type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams(answer === null ? {} : { answer }),
+    body: new URLSearchParams({ ...(revision ? { revision } : {}), ...(answer === null ? {} : { answer }) }),
     credentials: "omit",
     cache: "no-store",
   });
@@ -114,7 +134,7 @@ async function answerFrom(notification, action) {
   for (const wait of WAITS) {
     await new Promise((resolve) => setTimeout(resolve, wait));
     try {
-      if (await isKept(facts.token, answer)) return tell(tag, facts, texts.kept, facts.title, false);
+      if (await isKept(facts.token, facts.revision, answer)) return tell(tag, facts, texts.kept, facts.title, false);
       break;
     } catch {
       // No line: tried again, then said.

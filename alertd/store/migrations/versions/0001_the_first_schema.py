@@ -256,6 +256,7 @@ def upgrade() -> None:
         sa.Column("asked_revision", sa.Integer(), nullable=False),
         sa.Column("issued_by", sa.String(length=64), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=False),
+        sa.Column("revised_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["issued_by"], ["people.id"], name=op.f("fk_alerts_issued_by")),
