@@ -12,6 +12,7 @@ from alertd.core.delivery import State, rank
 from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, people, steps
+from alertd.store.people import UsableWay
 from alertd.store.rows import Row
 
 _UNDER_WAY: Final = (State.PENDING, State.SENDING)
@@ -33,23 +34,22 @@ class Target:
 def targets(connection: Connection, channels: Collection[str], persons: Sequence[Row]) -> list[Target]:
     """Every usable subscription of these people (`id`, `language`, `quiet_from`, `quiet_to`) to these channels."""
     by_id = {person["id"]: person for person in persons}
-    usable: dict[str, list[Row]] = {}
-    for row in people.subscriptions_of(connection, list(by_id)):
-        if row["retired_at"] is None and row["verified_at"] is not None:
-            usable.setdefault(row["person_id"], []).append(row)
+    usable: dict[str, list[UsableWay]] = {}
+    for way in people.usable_ways(connection, list(by_id)):
+        usable.setdefault(way.person_id, []).append(way)
     return [
         Target(
             person_id,
             by_id[person_id]["language"],
-            row["id"],
-            row["channel"],
-            row["lane"],
-            alone=len(rows) == 1,
+            way.id,
+            way.channel,
+            way.lane,
+            alone=len(ways) == 1,
             quiet=_quiet(by_id[person_id]),
         )
-        for person_id, rows in usable.items()
-        for row in rows
-        if row["channel"] in channels
+        for person_id, ways in usable.items()
+        for way in ways
+        if way.channel in channels
     ]
 
 
@@ -105,7 +105,7 @@ def lay_down(
 
 
 def start_due(rt: Runtime, limit: int = 20) -> int:
-    """Start the runs of living alerts' plans whose time has come, `limit` at most; how many. Any number of clocks may."""
+    """Start runs of living alerts' plans whose time has come, `limit` at most; how many. Any number of clocks may."""
     now = rt.now()
     with rt.store.read() as connection:
         waiting = steps.due(connection, now, limit)

@@ -43,6 +43,11 @@ from alertd.store.rows import Row
 KEY_MAX: Final = 200
 
 
+def fingerprint_of(request: Mapping[str, Any]) -> str:
+    """The same for the same request, whatever the order or spacing it was sent in."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A post as it was written. `drill` None: it was not said."""
@@ -61,7 +66,7 @@ class Draft:
     @property
     def fingerprint(self) -> str:
         """The same for the same draft, whatever the order or spacing it was sent in."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
+        return fingerprint_of(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
     channels: set[str] = set()
     with rt.store.write() as connection:
         if key is not None:
-            earlier = _claim_key(connection, actor, key, draft, now)
+            earlier = claim_key(connection, actor, key, draft.fingerprint, now)
             if earlier is not None:
                 return Posted(earlier, repeated=True)
         rt.require_room()
@@ -243,13 +248,19 @@ def _reader(connection: Connection, actor: Actor) -> dict[str, Any]:
     return {"reader": actor.person_id, "reader_groups": with_ancestors(direct, people.parents(connection))}
 
 
-def _claim_key(connection: Connection, actor: Actor, key: str, draft: Draft, now: datetime) -> Mapping[str, Any] | None:
+def claim_key(
+    connection: Connection, actor: Actor, key: str, fingerprint: str, now: datetime
+) -> Mapping[str, Any] | None:
+    """Take an Idempotency-Key for this transaction: the answer to the same request that came with it before, or None.
+
+    Raises Invalid, and Conflict when it came with another request.
+    """
     if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
         raise Invalid([("Idempotency-Key", f"must be 1 to {KEY_MAX} printable characters")])
-    earlier = posts.claim_key(connection, actor.person_id, key, draft.fingerprint, now)
+    earlier = posts.claim_key(connection, actor.person_id, key, fingerprint, now)
     if earlier is None:
         return None
-    if earlier["request_hash"] != draft.fingerprint:
+    if earlier["request_hash"] != fingerprint:
         raise Conflict("this Idempotency-Key was used for another post: use a new key for a new post")
     return cast("Mapping[str, Any]", earlier["response"])
 

@@ -1,7 +1,7 @@
 """Saying something else, or that it is over: a new revision goes where the earlier ones went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,8 +12,9 @@ from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import Plan, timetable
 from alertd.service import escalating, views
 from alertd.service.escalating import Target
+from alertd.service.posting import claim_key, fingerprint_of
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people, steps
+from alertd.store import alerts, deliveries, instance, people, posts, steps
 from alertd.store.rows import Row
 
 CANCEL_LIFE: Final = timedelta(hours=1)  # at least so long is tried to tell people that it is over
@@ -30,15 +31,20 @@ class Revision:
     on_revision: int | None = None  # what stood when it was written; refused when that has changed since
 
 
-def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision) -> dict[str, Any]:
+def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: str | None = None) -> Mapping[str, Any]:
     """Update an alert or call it off; the alert as it is then, with how many `deliveries` that comes to.
 
     It goes to exactly those who got an earlier version, on the ways it went; an update also takes the place of what had
     not gone out yet, while what a cancelled alert had still to send is sent to nobody. Raises NotFound, Invalid, and
-    Conflict when the alert is over.
+    Conflict when the alert is over. `key` is the caller's Idempotency-Key, as in `posting.post`.
     """
     now = rt.now()
     with rt.store.write() as connection:
+        if key is not None:
+            request = {"alert": alert_id, **asdict(revision)}
+            earlier = claim_key(connection, actor, key, fingerprint_of(request), now)
+            if earlier is not None:
+                return earlier
         alert = alerts.lock(connection, alert_id)
         if alert is None or alert["kind"] != "alert":
             raise NotFound(f"there is no alert {alert_id!r}")
@@ -78,11 +84,14 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision) -> dict
             object=alert_id,
             details={"revision": number, "deliveries": sent, "ask_again": revision.ask_again},
         )
+        answer = {**views.alert(revised), "deliveries": sent}
+        if key is not None:
+            posts.keep_response(connection, actor.person_id, key, answer)
         alerts.append_event(connection, alert_id, views.facts(revised), now)
     rt.bell.events()
     rt.bell.work(channels)
     rt.bell.changed(alert_id)
-    return {**views.alert(revised), "deliveries": sent}
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

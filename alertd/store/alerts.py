@@ -69,15 +69,13 @@ def lock(connection: Connection, alert_id: str) -> Row | None:
 
 
 def add_recipients(
-    connection: Connection, alert_id: str, person_ids: Sequence[str], part: str = "audience"
+    connection: Connection, alert_id: str, person_ids: Sequence[str], part: Part = "audience"
 ) -> dict[str, int]:
-    """Make everyone a recipient; the recipient number of each person."""
-    numbers: dict[str, int] = {}
-    for some in in_slices(person_ids):
-        rows = [{"alert_id": alert_id, "person_id": person_id, "part": part} for person_id in some]
-        made = connection.execute(insert(recipients).values(rows).returning(recipients.c.person_id, recipients.c.id))
-        numbers.update({row.person_id: row.id for row in made})
-    return numbers
+    """Make people recipients; the recipient number of everybody who has this part in it."""
+    rows = [{"alert_id": alert_id, "person_id": person_id, "part": part} for person_id in person_ids]
+    if rows:
+        connection.execute(insert(recipients), rows)
+    return numbers_of_part(connection, alert_id, part)
 
 
 def get(connection: Connection, alert_id: str) -> Row | None:

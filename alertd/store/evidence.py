@@ -34,11 +34,15 @@ def opened(connection: Connection, recipient_id: int, channel: str, now: datetim
 
 
 def _first(connection: Connection, recipient_id: int, channel: str, rung: str, now: datetime) -> bool:
-    """The link is the same in every delivery of one channel to one recipient: it stands for those that went out."""
+    """The link is the same in every delivery of one channel to one recipient: it stands for those that went out, or may
+    have, and of which it is not known that they did not arrive.
+    """
+    lost = (State.FAILED, State.EXPIRED, State.CANCELLED, State.HELD)
     query = update(deliveries).where(
         deliveries.c.recipient_id == recipient_id,
         deliveries.c.channel == channel,
         deliveries.c.attempt > 0,
+        deliveries.c.state.not_in(lost) | deliveries.c.accepted_at.is_not(None),
         deliveries.c[rung].is_(None),
     )
     return connection.execute(query.values({rung: now})).rowcount > 0

@@ -1,6 +1,7 @@
 """People, groups, and the subscriptions by which people are reached."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -163,6 +164,30 @@ def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> lis
     for some in in_slices(list(person_ids)):
         query = select(subscriptions).where(subscriptions.c.person_id.in_(some)).order_by(subscriptions.c.id)
         found += [row._asdict() for row in connection.execute(query)]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class UsableWay:
+    """A subscription that messages go to: verified, and not retired."""
+
+    id: str
+    person_id: str
+    channel: str
+    lane: str
+
+
+def usable_ways(connection: Connection, person_ids: Collection[str]) -> list[UsableWay]:
+    """The ways to these people, oldest first. Without the addresses, which are read when a message goes out."""
+    found: list[UsableWay] = []
+    columns = (subscriptions.c.id, subscriptions.c.person_id, subscriptions.c.channel, subscriptions.c.lane)
+    query = (
+        select(*columns)
+        .where(subscriptions.c.retired_at.is_(None), subscriptions.c.verified_at.is_not(None))
+        .order_by(subscriptions.c.id)
+    )
+    for some in in_slices(list(person_ids)):
+        found += [UsableWay(*row) for row in connection.execute(query.where(subscriptions.c.person_id.in_(some)))]
     return found
 
 

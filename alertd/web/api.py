@@ -65,7 +65,8 @@ async def get_alert(call: Call) -> Response:
 
 async def post_revision(call: Call) -> Response:
     rt, revision = web_of(call.request).rt, call.body.revision()
-    return JSONResponse(await in_thread(lambda: revising.revise(rt, call.actor, call.path("id"), revision)), 201)
+    key = call.request.headers.get("idempotency-key")
+    return JSONResponse(await in_thread(lambda: revising.revise(rt, call.actor, call.path("id"), revision, key)), 201)
 
 
 async def get_plans(call: Call) -> Response:
@@ -116,7 +117,8 @@ async def get_export(call: Call) -> Response:
     rt, alert_id = web_of(call.request).rt, call.path("id")
     await in_thread(lambda: watching.read_alert(rt, call.actor, alert_id))
     named = {"Content-Disposition": f'attachment; filename="alert-{alert_id}.csv"', "Cache-Control": "no-store"}
-    return StreamingResponse(exporting.export(rt, alert_id), media_type="text/csv; charset=utf-8", headers=named)
+    text = await in_thread(lambda: exporting.export(rt, alert_id))
+    return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=named)
 
 
 async def get_people(call: Call) -> Response:
@@ -240,7 +242,7 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}", Role.STAFF, "One alert, all it has said, and its timetable", get_alert,
              answers.AlertCourseAnswer),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/revisions", Role.MANAGER, "Update an alert, or call it off", post_revision,
-             answers.RevisedAnswer, models.RevisionBody, 201),
+             answers.RevisedAnswer, models.RevisionBody, 201, headers=(IDEMPOTENCY_KEY,)),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/acknowledgements", Role.STAFF, "Acknowledge, or answer",
              post_acknowledgement, answers.AcknowledgementAnswer, models.AcknowledgementBody),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/summary", Role.VIEWER, "Who has answered, in numbers", get_summary,

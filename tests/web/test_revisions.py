@@ -11,6 +11,7 @@ from alertd.service import escalating
 from alertd.service.views import moment
 from alertd.store import alerts, deliveries
 from tests.installation import START, TOKENS, Clock
+from tests.services import wait_until
 from tests.web.server import Town, frame, post_body
 
 PLAN = {
@@ -133,6 +134,15 @@ class TestRevisions:
         assert (answer.status, answer.fields) == (422, [field])
         assert (await town.call("viewer", "GET", f"/alerts/{alert}")).body["revision"] == 1
 
+    async def test_the_same_key_revises_once(self, town: Town) -> None:
+        alert = await town.alert()
+        path, key = f"/alerts/{alert}/revisions", {"Idempotency-Key": "r-1"}
+        first = await town.call("manager", "POST", path, UPDATE, headers=key)
+        assert (await town.call("manager", "POST", path, UPDATE, headers=key)).body == first.body
+        other = await town.call("manager", "POST", path, CANCEL, headers=key)
+        assert (first.status, other.status) == (201, 409)
+        assert (await town.call("viewer", "GET", f"/alerts/{alert}")).body["revision"] == 2
+
     async def test_two_managers_who_call_it_off_at_once_do_it_once(self, any_town: Town) -> None:
         alert = await any_town.alert()
         answers = await asyncio.gather(
@@ -189,4 +199,5 @@ class TestEvidence:
         assert self.mail(town, alert)["opened_at"] is None
         assert (await town.raw("POST", f"{link}/opened", headers=headers)).status == 204
         assert (self.mail(town, alert)["opened_at"] is not None) is counts
-        assert self.mail(town, alert)["fetched_at"] is not None
+        # The fetch is noted after the page is out.
+        await asyncio.to_thread(wait_until, lambda: self.mail(town, alert)["fetched_at"] is not None)
