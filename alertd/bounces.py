@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from typing import Final
 
 from aiosmtpd.lmtp import LMTP
@@ -20,7 +21,8 @@ from alertd import lifeline, log
 from alertd.compose import Parts, compose, read_settings
 from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
-from alertd.service.reaching import receive_receipts
+from alertd.service.process_clock import steady
+from alertd.service.reaching import knows_message, receive_receipts
 from alertd.service.runtime import Runtime
 from channels.bounces import BOUNCE_MAX, parse_bounce
 from channels.email import Email
@@ -32,15 +34,23 @@ _CHANNEL: Final = Email.kind
 _IDLE_SECONDS: Final = 60.0
 _LINE_MAX: Final = 65_536  # bytes; mail programs write longer lines than they should
 _LATER: Final = "451 4.3.0 Cannot be kept now; try again later"
+_UNKNOWN_MOST: Final = 1_000  # names an hour that we do not know, or do not know yet
+_HOUR: Final = 3_600.0
+_TOO_MANY: Final = "452 4.3.1 Too many names that we do not know; try again later"
 _UNKNOWN: Final = "550 5.1.1 No letter of ours has this address"
 
 
 class Listener:
-    """What is answered to each command, by LMTP and SMTP alike. One message is for one letter."""
+    """What is answered to each command, by LMTP and SMTP alike. One message is for one letter.
 
-    def __init__(self, rt: Runtime, channel: Email) -> None:
+    A bounce may be faster than the commit of what it speaks of: names that we do not know are kept, so many an hour.
+    """
+
+    def __init__(self, rt: Runtime, channel: Email, unknown_most: int = _UNKNOWN_MOST) -> None:
         self._rt = rt
         self._channel = channel
+        self._unknown_most = unknown_most
+        self._unknown_at: deque[float] = deque()
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -63,12 +73,24 @@ class Listener:
             logger.info("a message to a return path was no report of delivery: ignored")
             return "250 2.0.0 Not a report of delivery: ignored"
         try:
+            is_known = await asyncio.to_thread(knows_message, self._rt, _CHANNEL, receipt.provider_id)
+            if not is_known and not self._has_room_for_unknown(steady()):
+                logger.warning("a bounce of a letter that nobody knows is refused: there were too many")
+                return _TOO_MANY
             await asyncio.to_thread(receive_receipts, self._rt, _CHANNEL, [receipt])
         except StoreUnavailable as error:
             logger.warning("a bounce has to wait: %s", error)
             return _LATER
         logger.info("a bounce: delivered=%s retire=%s", receipt.delivered, receipt.retire)
         return "250 2.0.0 Taken"
+
+    def _has_room_for_unknown(self, at: float) -> bool:
+        while self._unknown_at and at - self._unknown_at[0] >= _HOUR:
+            self._unknown_at.popleft()
+        if len(self._unknown_at) >= self._unknown_most:
+            return False
+        self._unknown_at.append(at)
+        return True
 
     async def handle_exception(self, error: Exception) -> str:
         """Whatever is wrong here, the mail server keeps the message."""

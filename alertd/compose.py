@@ -77,6 +77,11 @@ def redis_url(settings: Settings) -> str:
     return settings.redis_url or f"unix://{redis_socket(settings.data_dir)}"
 
 
+def roles(settings: Settings) -> tuple[str, ...]:
+    """What is to run beside a worker for each channel."""
+    return ("clock", "web") if settings.bounce_listen is None else ("clock", "web", "bounces")
+
+
 def compose(settings: Settings, public_url: str | None = None) -> Parts:
     """Open the store, bring it to this version, find or make the keys, and set up the channels.
 
@@ -113,6 +118,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         now=clock.now,
         clock=clock,
         self_test=settings.self_test,
+        roles=roles(settings),
         tokens=installation.tokens,
         public_url=url,
         organisation=settings.organisation,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from alertd.compose import DEFAULT_PORT, Parts, redis_url
+from alertd.compose import DEFAULT_PORT, Parts, redis_url, roles
 from alertd.core.alert import Language
 from alertd.core.errors import StoreUnavailable
 from alertd.service.checkup import Patient, Probe, examine
@@ -38,9 +38,10 @@ def patient_of(parts: Parts) -> Patient:
         channels=parts.rt.channels,
         probes=_probes(parts.channels, parts.seconds),
         missing=parts.rt.missing,
-        roles=_roles(parts.settings),
+        roles=parts.rt.roles,
         self_test=parts.rt.self_test,
         sms_ceiling=_sms_ceiling(parts.settings),
+        data_dir=parts.settings.data_dir,
     )
 
 
@@ -73,9 +74,10 @@ async def _examine(settings: Settings, store: Store | None) -> list[Finding]:
         channels=registry.KINDS,
         probes=_probes(first, second),
         missing={kind: each.missing for kind, each in first.items() if isinstance(each, Unconfigured)},
-        roles=_roles(settings),
+        roles=roles(settings),
         self_test=settings.self_test,
         sms_ceiling=_sms_ceiling(settings),
+        data_dir=settings.data_dir,
         faults=faults,
     )
     try:
@@ -118,10 +120,6 @@ def _load(pairs: Iterable[VapidPair]) -> tuple[list[VapidKey], list[Finding]]:
 def _probes(first: Mapping[str, Channel], second: Mapping[str, Channel]) -> dict[str, Probe]:
     named = {**first, **{f"{kind}:secondary": channel for kind, channel in second.items()}}
     return {name: channel.check for name, channel in named.items() if isinstance(channel, Checkable)}
-
-
-def _roles(settings: Settings) -> tuple[str, ...]:
-    return ("clock", "web") if settings.bounce_listen is None else ("clock", "web", "bounces")
 
 
 def _sms_ceiling(settings: Settings) -> int | None:

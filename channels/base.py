@@ -1,7 +1,7 @@
 """What a channel is. Nothing here knows any particular one."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -157,11 +157,14 @@ class Replies(Protocol):
 class Traceable(Protocol):
     """A channel that can ask its provider whether an attempt that ended in the dark arrived after all."""
 
-    async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
+    async def find(
+        self, address: Address, message: Message, *, since: datetime, others: Collection[str] = ()
+    ) -> Outcome | None:
         """Accepted when the provider took `message` over at `since` or later, None when it knows nothing of it.
 
-        Deferred when it cannot be asked now. For a delivery whose last attempt has no known outcome (its worker
-        died): call this, with the time of the delivery's first attempt, before `send`.
+        Deferred when it cannot be asked now. For a delivery with an attempt that has no known outcome (its worker
+        died): call this, with the time of the first such attempt, before `send`. `others` are the provider's names
+        for other deliveries, which may read the same.
         """
         ...
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakValueDictionary
 
 from aiosmtplib import (
     SMTP,
@@ -47,6 +48,7 @@ _IDLE_MAX: Final = 60.0  # seconds; relays commonly hang up after one to five mi
 _IDLE_SURE: Final = 5.0  # seconds; one that rested longer is asked whether it still lives
 _MESSAGES_MAX: Final = 100  # on one connection; relays commonly refuse more
 _FAREWELL: Final = 2.0  # seconds
+_LANE_CONNECTIONS: Final = CONNECTIONS // 2  # for one domain: one that hangs leaves the others theirs
 _LOCAL_MAX: Final = 64  # characters before the @ (RFC 5321 section 4.5.3.1.1)
 _ADDRESS_MAX: Final = 254  # RFC 5321 section 4.5.3.1.3 less the angle brackets
 _LOCAL: Final = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,{_LOCAL_MAX}}}")
@@ -114,10 +116,15 @@ class _Pool:
         self._hostname = hostname
         self._idle: list[_Line] = []
         self._turn = asyncio.Semaphore(CONNECTIONS)
+        self._lanes: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # as long as one is in use
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        async with self._turn:
+    async def turn(self, lane: str) -> AsyncIterator[None]:
+        """A connection may be used, which is one of its lane's."""
+        lane_turn = self._lanes.get(lane)
+        if lane_turn is None:
+            lane_turn = self._lanes[lane] = asyncio.Semaphore(_LANE_CONNECTIONS)
+        async with lane_turn, self._turn:
             yield
 
     @asynccontextmanager
@@ -235,14 +242,20 @@ class Email:
         if self._pool is None:
             self._pool = _Pool(self._relay, self._sender.rpartition("@")[2])
         name, raw = compose(message, sender=self._sender, organisation=self._organisation, to=address["email"], key=key)
-        async with self._pool.turn():
+        is_handed_over = False
+        async with self._pool.turn(self.lane(address)):
             try:
                 async with asyncio.timeout(self._timeout), self._pool.line() as smtp:
                     await smtp.mail(self._return_path(key))
                     await smtp.rcpt(address["email"])
+                    is_handed_over = True
                     await smtp.data(raw)
             except (SMTPException, OSError, TimeoutError) as error:
-                return outcome_of(error)
+                outcome = outcome_of(error)
+                is_answered = isinstance(error, SMTPResponseException)
+                if isinstance(outcome, Deferred) and is_handed_over and not is_answered:
+                    return replace(outcome, dark=True)
+                return outcome
         return Accepted(name)
 
     async def check(self) -> list[str]:
@@ -251,7 +264,7 @@ class Email:
             async with asyncio.timeout(self._patience):
                 smtp = await _call(self._relay, self._sender.rpartition("@")[2], self._patience)
                 try:
-                    await smtp.noop()
+                    await self._try_sender(smtp)
                     await smtp.quit()
                 finally:
                     smtp.close()
@@ -259,6 +272,17 @@ class Email:
             words = _fault(error, self._relay, self._patience)
             return [words.replace(self._relay.password, "…") if self._relay.password else words]
         return []
+
+    async def _try_sender(self, smtp: SMTP) -> None:
+        """Raises what the relay says against our writing at all; the letter to ourselves is not written."""
+        await smtp.mail(self._sender)
+        try:
+            await smtp.rcpt(self._sender)
+        except SMTPRecipientRefused as error:
+            # That our own mailbox is full, busy or not there at all is nothing against writing to others.
+            if isinstance(outcome_of(error), Misconfigured):
+                raise
+        await smtp.rset()
 
     def name_of_bounce(self, recipient: str) -> str | None:
         """The Message-ID of the letter that a message to `recipient` speaks of; None when that is no address of ours.
@@ -306,20 +330,32 @@ def _outcome_of_answer(error: SMTPResponseException, reason: str) -> Outcome:
     found = _ENHANCED.match(error.message)
     enhanced = found.group(1) if found else ""  # RFC 3463
     if not 500 <= error.code < 600:
-        return Deferred(reason)
+        is_mailbox = isinstance(error, SMTPRecipientRefused) and error.code in (450, 451, 452)
+        return Deferred(reason, of_recipient=is_mailbox)
     if isinstance(error, SMTPAuthenticationError) or error.code in (530, 534, 535, 538):
         return Misconfigured(reason)
     if isinstance(error, SMTPSenderRefused):
         return Refused(reason) if error.code == 552 else Misconfigured(reason)
     if isinstance(error, SMTPRecipientRefused):
-        # These are about the sender's address, or the relay does not let us write to anybody (relaying denied).
-        if enhanced in ("5.1.7", "5.1.8") or enhanced.startswith("5.7."):
-            return Misconfigured(reason)
-        # Without an enhanced code 550 may as well mean that relaying is denied: nobody's address is given up for that.
-        unknown = error.code in (550, 551, 553) and enhanced.startswith("5.1.")
-        return Gone(reason) if unknown else Refused(reason)
+        return _outcome_at_rcpt(error.code, enhanced, reason)
+    if isinstance(error, SMTPDataError):
+        # The relay's policy against us; what it has against the letter itself is 5.6.x or 552.
+        return Misconfigured(reason, of_recipient=True) if enhanced.startswith("5.7.") else Refused(reason)
     # A refusal before the transaction (banner, EHLO) is about the relay's state, not about this letter.
-    return Refused(reason) if isinstance(error, SMTPDataError) else Deferred(reason)
+    return Deferred(reason)
+
+
+def _outcome_at_rcpt(code: int, enhanced: str, reason: str) -> Outcome:
+    if enhanced in ("5.1.7", "5.1.8"):  # the sender's address
+        return Misconfigured(reason)
+    if enhanced.startswith("5.1."):
+        return Gone(reason) if code in (550, 551, 553, 554) else Refused(reason)
+    # Without a word about the mailbox the relay does not let us write there: nobody's address is given up for that,
+    # and nobody else is kept waiting, for it may be the rule for this one domain.
+    is_ours = code in (550, 553, 554) and not enhanced.startswith(("5.2.", "5.6."))
+    if enhanced.startswith("5.7.") or is_ours:
+        return Misconfigured(reason, of_recipient=True)
+    return Refused(reason)
 
 
 def parse_mail_address(raw: Mapping[str, str]) -> Address:

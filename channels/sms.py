@@ -3,7 +3,7 @@
 import asyncio
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -81,6 +81,8 @@ CODES: Final[dict[int, type[Deferred] | type[Refused] | type[Gone] | type[Miscon
     21705: Misconfigured,  # the messaging service is not valid
     30002: Misconfigured,  # the account is suspended
 }
+# What the account may not do for one recipient, though it may for others.
+_OF_RECIPIENT: Final = frozenset({21408, 21608})
 # What a failed delivery says about the number itself, rather than about this message or this hour.
 NEVER_AGAIN: Final = frozenset(str(code) for code, outcome in CODES.items() if outcome is Gone)
 _RECEIPTS: Final[dict[str, bool]] = {
@@ -118,7 +120,6 @@ class Sms:
     ) -> None:
         """`values` have been checked by `configure`."""
         self.budget = budget
-        self.daily_parts = int(values["SMS_DAILY_PARTS"]) if values.get("SMS_DAILY_PARTS") else None
         account, token = self._account, self._token = values["TWILIO_ACCOUNT_SID"], values["TWILIO_AUTH_TOKEN"]
         service = values.get("TWILIO_MESSAGING_SERVICE_SID")
         self._sender = {"messaging_service_sid": service} if service else {"from_": values["TWILIO_FROM"]}
@@ -148,6 +149,7 @@ class Sms:
             invites_reply=bool(_E164.fullmatch(values.get("TWILIO_FROM") or "")),
             rate=parse_rate(rate) if rate else None,
             pace=parse_rate(rate) if rate else _CARRIER_PACE,
+            daily_parts=int(values["SMS_DAILY_PARTS"]) if values.get("SMS_DAILY_PARTS") else None,
         )
         if absent:
             missing = (
@@ -194,7 +196,9 @@ class Sms:
             return Deferred(one_line(f"an answer that cannot be read: {error}"), dark=True)
         return Accepted(made.sid)
 
-    async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
+    async def find(
+        self, address: Address, message: Message, *, since: datetime, others: Collection[str] = ()
+    ) -> Outcome | None:
         """The message at Twilio if it has been taken over since `since`: see `channels.base.Traceable`.
 
         None also when Twilio does not let us ask or cannot be understood: then twice is better than never.
@@ -215,7 +219,8 @@ class Sms:
         for item in listed:
             recent = item.date_created is None or item.date_created >= since - _CLOCK_SKEW
             # A trial account's messages get words in front.
-            if recent and _plain(item.body or "").endswith(wanted) and item.direction != "inbound":
+            is_ours = recent and item.sid not in others and item.direction != "inbound"
+            if is_ours and _plain(item.body or "").endswith(wanted):
                 return Accepted(item.sid)
         return None
 
@@ -286,6 +291,8 @@ class Sms:
         if kind is Deferred or status in (408, 429) or (kind is None and status >= 500):
             wait = parse_retry_after(answer.headers.get("Retry-After"), self._clock())
             return Deferred(reason, wait, dark=status >= 500 and status != 503)
+        if kind is Misconfigured:
+            return Misconfigured(reason, of_recipient=code in _OF_RECIPIENT)
         if kind is not None:
             return kind(reason)
         if status in (401, 402, 403, 404) or status < 400:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
 from alertd.core.errors import AddressError
+from alertd.core.hosts import is_loopback
 from alertd.core.message import Budget, Button, Message
 from channels.base import (
     Address,
@@ -29,7 +30,7 @@ from channels.base import (
     one_line,
     parse_retry_after,
 )
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip, is_loopback
+from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
 
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 ENDPOINT_MAX: Final = 2_048
@@ -177,7 +178,8 @@ class WebPush:
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                # A limit of its own for connecting: what never connected cannot have been taken over.
+                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout * 2 / 3),
                 trust_env=False,
                 # Otherwise a few compressed kilobytes could unfold into memory.
                 auto_decompress=False,
@@ -192,12 +194,15 @@ class WebPush:
                 return self._outcome(response, detail)
         except BlockedAddress as error:
             return Refused(f"endpoint: {error}")
+        except aiohttp.ConnectionTimeoutError:
+            return Deferred(f"no answer within {self._timeout:g} s: no connection")
         except TimeoutError:
-            return Deferred(f"no answer within {self._timeout:g} s")
+            return Deferred(f"no answer within {self._timeout:g} s", dark=True)
         except (aiohttp.InvalidURL, UnicodeError) as error:
             return Gone(one_line(f"the endpoint cannot be called: {error}"))
         except (aiohttp.ClientError, OSError) as error:
-            return Deferred(one_line(f"{type(error).__name__}: {error}"))
+            connected = not isinstance(error, aiohttp.ClientConnectorError)
+            return Deferred(one_line(f"{type(error).__name__}: {error}"), dark=connected)
 
     def _outcome(self, response: aiohttp.ClientResponse, detail: str) -> Outcome:
         status = response.status
@@ -212,7 +217,8 @@ class WebPush:
         if status in (408, 425, 429) or status >= 500:
             return Deferred(reason, parse_retry_after(response.headers.get("Retry-After"), self._clock()))
         if 300 <= status < 400:
-            return Refused(f"{reason}: redirects are not followed")
+            # Somebody on the way, or the service on a bad day: an endpoint moves only when the browser says so.
+            return Deferred(f"{reason}: redirects are not followed")
         return Refused(reason)
 
 

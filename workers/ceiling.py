@@ -1,16 +1,16 @@
 """What a day may cost: warned of in time, and binding for nothing but drills and tests."""
 
 import logging
-from typing import Final
 
 from sqlalchemy import Connection
 
+from alertd.core.errors import StoreUnavailable
+from alertd.core.usage import beyond_ceiling, passed_step
+from alertd.service import notices
 from alertd.service.runtime import Runtime
 from alertd.store import counters
 
 log = logging.getLogger(__name__)
-
-_WARNED_AT: Final = (50, 80, 100)  # per cent
 
 
 class Ceiling:
@@ -21,6 +21,8 @@ class Ceiling:
         self._channel = channel
         self._most = most
         self._used = 0
+        self._accepted: tuple[str, int] | None = None  # day, units
+        self._told: tuple[str, int] | None = None  # day, step
 
     def look(self, connection: Connection) -> None:
         """Hear what everybody has used up by now."""
@@ -35,27 +37,52 @@ class Ceiling:
         if self._most is None or not drill:
             return None
         if self._used + units > self._most:
-            return f"not sent: drills and tests end at the day's ceiling of {self._most} parts"
+            return beyond_ceiling(self._most)
         self._used += units
         return None
 
-    def use(self, connection: Connection, units: int) -> list[int]:
-        """Note what was accepted; the percentages that this has passed, for `tell` once that is committed."""
-        self._used = counters.use(connection, self._channel, self._day(), units)
-        if self._most is None:
-            return []
-        passed = [percent for percent in _WARNED_AT if self._used * 100 >= percent * self._most]
-        is_news = bool(passed) and counters.warn(connection, self._channel, self._day(), passed[-1])
-        return passed[-1:] if is_news else []
+    def use(self, connection: Connection, units: int) -> None:
+        """Note what was accepted. Call `tell` once that is committed."""
+        day = self._day()
+        self._used = counters.use(connection, self._channel, day, units)
+        self._accepted = (day, self._used)
 
-    def tell(self, passed: list[int]) -> None:
-        for percent in passed:
-            log.warning(
-                "%d %% of the day's ceiling of %s parts is used up; real alerts go on",
-                percent,
-                self._most,
-                extra={"channel": self._channel},
-            )
+    def tell(self) -> None:
+        """Tell the log and the admins when another step of the ceiling has been reached: once each day, whoever sees
+        it first. What cannot be told now is told after the next message.
+        """
+        day, used = self._accepted or ("", 0)
+        step = passed_step(used, self._most)
+        if step is None or (day, step) == self._told:
+            return
+        try:
+            with self._rt.store.write() as connection:
+                is_news = counters.warn(connection, self._channel, day, step)
+                channels = self._tell_admins(connection, step, used) if is_news else set()
+        except StoreUnavailable as error:
+            log.warning("the ceiling cannot be told of: %s", error)
+            return
+        except Exception:
+            log.exception("the ceiling cannot be told of")  # what was accepted is settled, and must not be so twice
+            return
+        self._told = (day, step)
+        if is_news:
+            words = "%d %% of the day's ceiling of %s parts is used up; real alerts go on"
+            log.warning(words, step, self._most, extra={"channel": self._channel})
+            self._rt.bell.events()
+            self._rt.bell.work(channels)
+
+    def _tell_admins(self, connection: Connection, step: int, used: int) -> set[str]:
+        """Over everything but the channel that costs."""
+        others = [channel for channel in self._rt.channels if channel != self._channel]
+        body = (
+            f"本日の{self._channel}の上限{self._most}通分のうち{step} %を使いました（{used}通分）。"
+            "本番の通知は止まりません。訓練とテストは上限で止まります。\n"
+            f"{step} % of today's ceiling of {self._most} {self._channel} parts is used up ({used}). "
+            "Real alerts go on; drills and tests end at the ceiling."
+        )
+        title = f"【システム】{self._channel} 上限の{step} % / [SYSTEM] {step} % of the {self._channel} ceiling"
+        return notices.tell_admins(connection, self._rt, title, body, others, self._rt.now(), severity="moderate")
 
     def _day(self) -> str:
         return self._rt.now().astimezone(self._rt.zone).date().isoformat()

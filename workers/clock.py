@@ -2,18 +2,19 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
 from alertd.service import escalating, heartbeat, self_test
+from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance, receipts
+from alertd.store import alerts, deliveries, instance, leftovers, receipts
 
 log = logging.getLogger(__name__)
 
+_RUNS_A_TICK: Final = 3  # a step to a whole town takes seconds, and the other duties wait for it
 _OTHERS_DEAD: Final = timedelta(minutes=10)  # web and clock rows hold no lease; they are only struck off the list
 
 
@@ -42,12 +43,19 @@ class LeaseWatch:
 
 
 class Clock:
-    """Runs the duties until stopped. Each is one short transaction, harmless when several clocks do it at once."""
+    """Runs the duties until stopped. Each is one short transaction, harmless when several clocks do it at once.
 
-    def __init__(self, rt: Runtime, worker_id: str, tick_seconds: float) -> None:
+    Its heartbeat has a thread of its own: a duty that takes long makes nobody take the clock for dead.
+    """
+
+    def __init__(
+        self, rt: Runtime, worker_id: str, tick_seconds: float, beat_seconds: float = heartbeat.BEAT_SECONDS
+    ) -> None:
         self._rt = rt
         self._worker_id = worker_id
         self._tick_seconds = tick_seconds
+        self._beat_seconds = beat_seconds
+        self._cleared_on: date | None = None
         self._leases = LeaseWatch(heartbeat.LEASE_SECONDS, gap=max(3.0, 3 * tick_seconds))
         self._stopping = threading.Event()
         self._duties: tuple[Callable[[], None], ...] = (
@@ -58,7 +66,7 @@ class Clock:
             self._ring,
             self._keep_ballast,
             self._self_test,
-            self._beat,
+            self._clear,
         )
 
     def stop(self) -> None:
@@ -67,19 +75,25 @@ class Clock:
     def run(self) -> None:
         """Tick until `stop`."""
         heartbeat.start(self._rt, self._worker_id, "clock")
+        beating = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        beating.start()
         while not self._stopping.wait(self._tick_seconds):
             self.tick()
+        beating.join()
         heartbeat.end(self._rt, [self._worker_id])
+
+    def _beat_on(self) -> None:
+        while not self._stopping.wait(self._beat_seconds):
+            _do(self.beat)
+
+    def beat(self) -> None:
+        """Count this clock's heartbeat up once. Raises StoreUnavailable."""
+        heartbeat.beat(self._rt, self._worker_id, "clock")
 
     def tick(self) -> None:
         """Every duty once. One that fails is logged and leaves the others to do theirs."""
         for duty in self._duties:
-            try:
-                duty()
-            except StoreUnavailable as error:
-                log.warning("the store is unavailable: %s", error)
-            except Exception:
-                log.exception("a duty of the clock broke")
+            _do(duty)
 
     def _expire(self) -> None:
         with self._rt.store.write() as connection:
@@ -90,12 +104,12 @@ class Clock:
     def _escalate(self) -> None:
         with self._rt.store.write() as connection:
             deliveries.supersede_left(connection, self._rt.now())
-        escalating.start_due(self._rt)
+        escalating.start_due(self._rt, _RUNS_A_TICK)
 
     def _lapse(self) -> None:
         with self._rt.store.read() as connection:
             rows = instance.list_workers(connection)
-        lapsed = self._leases.look({row["id"]: row["beat"] for row in rows}, time.monotonic())
+        lapsed = self._leases.look({row["id"]: row["beat"] for row in rows}, steady())
         roles = {row["id"]: row["role"] for row in rows}
         dead = [worker_id for worker_id in lapsed if roles[worker_id] == "worker"]
         others = [row["id"] for row in rows if row["id"] in lapsed and row["seen_at"] < self._rt.now() - _OTHERS_DEAD]
@@ -126,5 +140,21 @@ class Clock:
         self_test.start_if_due(self._rt, self._rt.self_test)
         self_test.check_due(self._rt)
 
-    def _beat(self) -> None:
-        heartbeat.beat(self._rt, self._worker_id, "clock")
+    def _clear(self) -> None:
+        """Once a day, a batch a tick: what nobody will ask for any more."""
+        now = self._rt.now()
+        today = now.astimezone(self._rt.zone).date()
+        if self._cleared_on == today:
+            return
+        with self._rt.store.write() as connection:
+            if not leftovers.clear(connection, now):
+                self._cleared_on = today
+
+
+def _do(duty: Callable[[], None]) -> None:
+    try:
+        duty()
+    except StoreUnavailable as error:
+        log.warning("the store is unavailable: %s", error)
+    except Exception:
+        log.exception("a duty of the clock broke")

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from anyio import to_thread
 
-from alertd.core.delivery import Deferred, Outcome, State, Transition, after_attempt
+from alertd.core.delivery import Accepted, Deferred, Misconfigured, Outcome, State, Transition, after_attempt
 from alertd.core.errors import StoreUnavailable
-from alertd.core.flow import PRIMARY, Passage
+from alertd.core.flow import Passage
 from alertd.core.message import Message
+from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
 from alertd.store import deliveries
-from alertd.store.deliveries import NOT_ATTEMPTED, Claim, Settlement
+from alertd.store.deliveries import NOT_ATTEMPTED, REFUSED_RECIPIENT, Claim, Settlement
 from alertd.store.rows import Row
 from channels.base import Channel, Traceable
 from workers.ceiling import Ceiling
@@ -59,7 +60,7 @@ class Deliverer:
         worker_id: str,
         *,
         lease: Lease | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady,
     ) -> None:
         self._rt = rt
         self._worker_id = worker_id
@@ -69,7 +70,7 @@ class Deliverer:
         first = self._providers.first
         self._kind = first.kind
         self._texts = Texts(rt, first.kind)
-        self._ceiling = Ceiling(rt, first.kind, getattr(first, "daily_parts", None))
+        self._ceiling = Ceiling(rt, first.kind, first.budget.daily_parts)
         self._one_at_a_time = asyncio.Lock()
         self._settling = asyncio.Lock()
         self._stopping = False
@@ -183,6 +184,7 @@ class Deliverer:
     async def _attempt(self, claim: Claim, passage: Passage) -> None:
         alert: Row | None = None
         units = 0
+        began = False
         try:
             alert, message = await self._texts.of(claim)
             units = self._providers.cost(message)
@@ -192,7 +194,10 @@ class Deliverer:
                 cancelled = Transition(State.CANCELLED, refusal, counted=False)
                 self._outcomes.append(Settlement(claim, NOT_ATTEMPTED, cancelled))
                 return
-            answer = await self._ask(claim, message, alert["expires_at"], units)
+            answer = await self._look_up(claim, message)
+            if answer is None:
+                began = True
+                answer = await self._send(claim, message, alert["expires_at"], units)
         except (Outdated, _LeaseLapsed, StoreUnavailable):
             self._providers.let_go(passage)
             self._unattempted.append(claim)
@@ -203,13 +208,13 @@ class Deliverer:
         except Exception as error:
             # A fault of ours in one message must not take the others down, nor lose this one.
             log.exception("an attempt broke", extra={"delivery": claim.delivery_id})
-            broken = Deferred(f"internal error: {type(error).__name__}", timedelta(seconds=30))
+            broken = Deferred(f"internal error: {type(error).__name__}", timedelta(seconds=30), dark=began)
             self._providers.let_go(passage)
             self._keep(claim, _Answer(broken, claim.provider), alert, elsewhere=False, units=0)
             return
         elsewhere = False
         if answer.provider == passage.provider:
-            elsewhere = self._providers.end(passage, answer.outcome)
+            elsewhere = self._providers.end(passage, answer.outcome, claim.refusals)
         else:
             self._providers.let_go(passage)
         self._keep(claim, answer, alert, elsewhere=elsewhere, units=units)
@@ -226,21 +231,28 @@ class Deliverer:
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
             elsewhere=elsewhere,
         )
-        word = type(answer.outcome).__name__.lower()
+        word = _word(answer.outcome)
         dark = isinstance(answer.outcome, Deferred) and answer.outcome.dark
         self._outcomes.append(Settlement(claim, word, transition, answer.provider, dark, units))
 
-    async def _ask(self, claim: Claim, message: Message, expires_at: datetime, units: int) -> _Answer:
-        """One attempt; after one that ended in the dark its provider is asked first, where it can be."""
-        if claim.dark_since is not None:
-            where = claim.dark_provider or PRIMARY
+    async def _look_up(self, claim: Claim, message: Message) -> _Answer | None:
+        """What the providers say at which an attempt ended in the dark, as far as they can be asked; None: nothing."""
+        waits: _Answer | None = None
+        for where, since in claim.dark.items():
             earlier = self._providers.get(where)
-            if earlier is not None and isinstance(earlier, Traceable):
-                found = await earlier.find(claim.address, message, since=claim.dark_since)
-                # When it cannot be asked, and its circuit is open, this one goes out over the other provider: twice is
-                # better than never.
-                if found is not None and not (isinstance(found, Deferred) and where != claim.provider):
-                    return _Answer(found, where)
+            if earlier is None or not isinstance(earlier, Traceable):
+                continue
+            found = await earlier.find(claim.address, message, since=since, others=claim.others)
+            if isinstance(found, Accepted):
+                return _Answer(found, where)
+            # When it cannot be asked, and its circuit is open, this one goes out over the other provider: twice is
+            # better than never.
+            if found is not None and where == claim.provider:
+                waits = _Answer(found, where)
+        return waits
+
+    async def _send(self, claim: Claim, message: Message, expires_at: datetime, units: int) -> _Answer:
+        """One attempt."""
         if not self._lease.is_fresh(self._monotonic()):
             raise _LeaseLapsed
         self._providers.spend(claim.provider, units)
@@ -289,16 +301,22 @@ class Deliverer:
                     log.exception("an outcome cannot be kept", extra={"delivery": settlement.claim.delivery_id})
 
     def _settle_now(self, settlements: list[Settlement], unattempted: list[Claim]) -> None:
-        passed: list[int] = []
         with self._rt.store.write() as connection:
             now = self._rt.now()
             written = deliveries.settle(connection, settlements, now)
             deliveries.unclaim(connection, unattempted, now)
             units = sum(each.units for each in written if each.transition.state is State.SENT)
-            if units and self._providers.first.budget.form == "short":
-                passed = self._ceiling.use(connection, units)
-        self._ceiling.tell(passed)
+            if units and self._providers.first.budget.counts_parts:
+                self._ceiling.use(connection, units)
+        self._ceiling.tell()
         for alert_id in {settlement.claim.alert_id for settlement in written}:
             self._rt.bell.changed(alert_id)
         for reason in {each.transition.reason for each in written if each.transition.state is State.HELD}:
             log.error("deliveries are held until this is mended: %s", reason, extra={"channel": self._kind})
+
+
+def _word(outcome: Outcome) -> str:
+    """How an attempt ended, for its row."""
+    if isinstance(outcome, Misconfigured) and outcome.of_recipient:
+        return REFUSED_RECIPIENT
+    return type(outcome).__name__.lower()

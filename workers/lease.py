@@ -8,7 +8,7 @@ SECONDS: Final = heartbeat.LEASE_SECONDS - 2.0  # a worker gives up before other
 
 
 class Lease:
-    """A worker's lease as it sees it itself, in monotonic seconds: renewed by heartbeats that reached the store.
+    """A worker's lease as it sees it itself, in the seconds of `steady`: renewed by heartbeats that reached the store.
 
     A process that was stopped, or cut off from the store, for longer than that finds out here, before it sends
     anything that somebody else may be sending.

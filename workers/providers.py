@@ -11,7 +11,7 @@ from alertd.core.segments import count_segments
 from alertd.store.deliveries import Claim
 from channels.base import Channel
 
-_TOO_MANY: Final = frozenset({"429", "20429"})  # HTTP's and Twilio's
+_TOO_MANY: Final = frozenset({"429", "20429", "14107"})  # HTTP's and Twilio's
 _TOO_MANY_SECONDS: Final = 1.0  # where it is not said how long to wait
 
 
@@ -29,7 +29,7 @@ class Providers:
             if channel.budget.rate is not None
         }
         # Of the last message; at first of the longest there can be.
-        self._cost = self.first.budget.size if self.first.budget.form == "short" else 1
+        self._cost = self.first.budget.size if self.first.budget.counts_parts else 1
 
     def __getitem__(self, name: str) -> Channel:
         return self._channels[name]
@@ -40,7 +40,7 @@ class Providers:
 
     def cost(self, message: Message) -> int:
         """The units that a message takes: SMS parts, or one."""
-        if self.first.budget.form == "short":
+        if self.first.budget.counts_parts:
             self._cost = count_segments(message.text)
         return self._cost
 
@@ -71,21 +71,32 @@ class Providers:
         """That attempt ended without a word about the provider."""
         self._flows.let_go(passage, self._now())
 
-    def end(self, passage: Passage, outcome: Outcome) -> bool:
-        """Learn from what an attempt came to. Whether another provider takes over what this one says is our fault."""
+    def end(self, passage: Passage, outcome: Outcome, refusals: Mapping[str, int]) -> bool:
+        """Learn from what an attempt came to. Whether another provider takes over what this one says is our fault.
+
+        `refusals`: by provider, how often it was our fault before for this recipient alone.
+        """
         now = self._now()
         match outcome:
-            case Accepted() | Refused() | Gone():
+            case Misconfigured(reason, of_recipient):
+                takes_over = self._has_other(passage.provider, refusals)
+                if of_recipient:
+                    self._flows.succeed(passage, now)
+                    return takes_over
+                return self._flows.refuse(passage, reason, now) and takes_over
+            case Deferred(reason, retry_after) if _is_too_many(reason):
+                seconds = _TOO_MANY_SECONDS if retry_after is None else retry_after.total_seconds()
+                self._flows.pause(passage, now + seconds, now)
+            case Deferred(reason, of_recipient=False):
+                self._flows.fail(passage, reason, now)
+            case Accepted() | Refused() | Gone() | Deferred():
                 self._flows.succeed(passage, now)
-            case Misconfigured(reason):
-                return self._flows.refuse(passage, reason, now)
-            case Deferred(reason, retry_after):
-                if retry_after is not None or outcome_code(reason) in _TOO_MANY:
-                    seconds = _TOO_MANY_SECONDS if retry_after is None else retry_after.total_seconds()
-                    self._flows.pause(passage, now + seconds, now)
-                else:
-                    self._flows.fail(passage, reason, now)
         return False
+
+    def _has_other(self, name: str, refusals: Mapping[str, int]) -> bool:
+        """Whether another provider has not refused a recipient more often than this one before: each gets its turn."""
+        least = refusals.get(name, 0)
+        return any(refusals.get(other, 0) <= least for other in self._channels if other != name)
 
     def share(self, workers: int) -> None:
         """Keep to one part of so many of each provider's rate."""
@@ -106,3 +117,8 @@ class Providers:
             }
             for fact in self._flows.not_closed(now)
         ]
+
+
+def _is_too_many(reason: str) -> bool:
+    """Whether that is all that a provider has against us; whatever else makes us wait is a failure of its own."""
+    return outcome_code(reason) in _TOO_MANY or reason.startswith("429")

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 from alertd import queue
 from alertd.core.errors import StoreUnavailable
 from alertd.service import heartbeat
+from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
 from alertd.store import deliveries, instance
 from channels.base import Channel
@@ -95,7 +96,9 @@ class WorkerProcess:
         self._drained_at = time.monotonic()
         self._stopping = threading.Event()
         self._loop = _Loop()
-        self._lease = Lease(time.monotonic())
+        # The loop's own threads look names up, and all of them may hang at once.
+        self._pulse = ThreadPoolExecutor(1, "pulse")
+        self._lease = Lease(steady())
         self._deliverer = Deliverer(rt, providers, worker_id, lease=self._lease)
         self._board = CircuitBoard(rt, worker_id)
 
@@ -104,16 +107,22 @@ class WorkerProcess:
         self._listen_for_signals()
         heartbeat.start(self._rt, self._worker_id, "worker", self._kind)
         jobs.serve_tickets(self._take)
-        background = [self._loop.submit(work()) for work in (self._beat, self._watch, self._look_without_ticket)]
-        for future in background:
+        looking = self._loop.submit(self._look_without_ticket())
+        living = [self._loop.submit(work()) for work in (self._beat, self._watch)]
+        for future in (looking, *living):
             future.add_done_callback(_end_if_broken)
         try:
             self._take_tickets()
         finally:
             self._stop()
-            for future in background:
-                future.cancel()
-            self._loop.submit(self._finish()).result()
+            looking.cancel()
+            try:
+                # Whoever stops beating while attempts are under way lets others send the same.
+                self._loop.submit(self._finish()).result()
+            finally:
+                for future in living:
+                    future.cancel()
+                self._pulse.shutdown()
             heartbeat.end(self._rt, [self._worker_id])
             self._loop.close()
 
@@ -165,20 +174,23 @@ class WorkerProcess:
 
     async def _beat(self) -> None:
         while True:
-            at = time.monotonic()
+            at = steady()
             try:
-                await asyncio.to_thread(heartbeat.beat, self._rt, self._worker_id, "worker", self._kind)
+                await self._in_pulse(heartbeat.beat, self._rt, self._worker_id, "worker", self._kind)
                 self._lease.renew(at)
-                self._deliverer.share(await asyncio.to_thread(self._count_workers))
-                await asyncio.to_thread(self._board.show, self._deliverer.circuits())
+                self._deliverer.share(await self._in_pulse(self._count_workers))
+                await self._in_pulse(self._board.show, self._deliverer.circuits())
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
             await asyncio.sleep(heartbeat.BEAT_SECONDS)
 
+    def _in_pulse(self, work: Callable[..., T], *values: Any) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._pulse, work, *values)
+
     async def _watch(self) -> None:
         """Drop what is in hand as soon as others may hold it: this process was stopped, or cut off from the store."""
         while True:
-            if self._lease.was_lost(time.monotonic()):
+            if self._lease.was_lost(steady()):
                 log.warning("the lease has lapsed: attempts under way are broken off")
                 self._board.forget()
                 self._deliverer.drop()

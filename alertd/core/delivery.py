@@ -9,6 +9,7 @@
        |  +----------------+  |--- Refused / Gone --> failed*   (Gone also retires the subscription)
        |                      \\--- Misconfigured ---> held      (attempt not counted)
        +------------------------------ release -------/
+     pending after a lapse, not claimed again -- its outcome after all --> as from sending
      sent -- receipt(failed) --> failed*      pending/held -- validity over --> expired* (sent stays: it may be there)
      sent/sending/pending after an attempt -- beacon(displayed) --> delivered*
      pending/held/sending without an attempt -- cancelled, superseded --> cancelled*          (* terminal)
@@ -67,12 +68,14 @@ class Accepted:
 class Deferred:
     """Not now: 429, 5xx, time-out, connection refused. `retry_after` is the provider's own wish.
 
-    `dark`: the provider may have taken the message over all the same, and can tell whether it did.
+    `dark`: the provider may have taken the message over all the same. `of_recipient`: it is about this address alone
+    (its mailbox is busy), and says nothing of the others on its lane.
     """
 
     reason: str
     retry_after: timedelta | None = None
     dark: bool = False
+    of_recipient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,13 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """Our fault (401/403, bad keys, no credit, not set up)."""
+    """Our fault (401/403, bad keys, no credit, not set up).
+
+    `of_recipient`: this provider lets us write to others, but not to this address; another one may.
+    """
 
     reason: str
+    of_recipient: bool = False
 
 
 Outcome = Accepted | Deferred | Refused | Gone | Misconfigured
@@ -157,7 +164,7 @@ def after_attempt(
 ) -> Transition:
     """The one decision about what an attempt's outcome means for its delivery.
 
-    `elsewhere`: another provider stands ready that has not said that the fault is ours.
+    `elsewhere`: another provider stands ready that has not said that the fault is ours, for this delivery or at all.
     """
     match outcome:
         case Accepted(provider_id):
@@ -221,20 +228,35 @@ def rank(*, kind: str, drill: bool, alone: bool, acknowledged: bool = False) -> 
     return among * RANKS_OF_A_KIND + (RANK_ACKNOWLEDGED if acknowledged else 0 if alone else 1)
 
 
-CODE_MAX: Final = 40
 _NUMBERS: Final = re.compile(r"(\d{3})\b(?: (\d{5})\b)?")
-_WORD: Final = re.compile(rf"(?:internal error: )?([A-Za-z]{{1,{CODE_MAX}}}(?:Error|Exception|Timeout))\b")
+_WORD: Final = re.compile(r"[A-Za-z]+(?=:)")
+_WORDS: Final = frozenset(  # the errors of the libraries and of the system by which an attempt may end
+    {
+        *("BrokenPipeError", "ConnectionAbortedError", "ConnectionRefusedError", "ConnectionResetError"),
+        *("IncompleteReadError", "OSError", "SSLCertVerificationError", "SSLError", "TimeoutError", "gaierror"),
+        *("ClientConnectionError", "ClientConnectionResetError", "ClientConnectorCertificateError"),
+        *("ClientConnectorDNSError", "ClientConnectorError", "ClientConnectorSSLError", "ClientOSError"),
+        *("ClientPayloadError", "ClientResponseError", "ConnectionTimeoutError", "InvalidURL"),
+        *("ServerDisconnectedError", "ServerTimeoutError", "SocketTimeoutError"),
+        *("SMTPAuthenticationError", "SMTPConnectError", "SMTPConnectResponseError", "SMTPConnectTimeoutError"),
+        *("SMTPException", "SMTPHeloError", "SMTPNotSupported", "SMTPReadTimeoutError", "SMTPResponseException"),
+        *("SMTPServerDisconnected", "SMTPTimeoutError"),
+    }
+)
 
 
 def outcome_code(reason: str | None) -> str:
     """The provider's number for an outcome, or the word for what went wrong on the way, to count outcomes by.
 
-    From the front of a reason: Twilio's own number before HTTP's or SMTP's, else the error's name, else "time-out";
-    "" for anything else, so that only a bounded number of codes comes up.
+    From the front of a reason: Twilio's own number before HTTP's or SMTP's, else the error's name where it is one of
+    those that are known here, "internal error" or "time-out"; "other" for any other words, "" for none. Nothing that
+    somebody else can make up gets through.
     """
     text = reason or ""
     if numbers := _NUMBERS.match(text):
         return numbers[2] or numbers[1]
-    if word := _WORD.match(text):
-        return word[1][:CODE_MAX]
-    return "time-out" if text.startswith("no answer") else ""
+    if (word := _WORD.match(text)) and word[0] in _WORDS:
+        return word[0]
+    if text.startswith("internal error:"):
+        return "internal error"
+    return "time-out" if text.startswith("no answer") else "other" if text else ""

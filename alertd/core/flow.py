@@ -8,6 +8,7 @@ time here is in monotonic seconds, handed in by the caller.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, Self
 
 PLACES_START: Final = 64  # of a lane that nothing is known of
@@ -217,9 +218,14 @@ class Room:
         """Room for so many at the primary provider, whatever their lane."""
         return cls(limit, {PRIMARY: float(limit)}, {}, [_Door(PRIMARY, float(limit), keeps=True)])
 
-    def take(self, lane: str) -> str | None:
-        """The provider at which one more attempt on `lane` may begin, None when there is no place for it."""
-        door = self._door(self._doors(lane)) if self.limit > 0 else None
+    def take(self, lane: str, refusals: Mapping[str, int] = MappingProxyType({})) -> str | None:
+        """The provider at which one more attempt on `lane` may begin, None when there is no place for it.
+
+        `refusals`: how often each has refused this one's recipient; only those that did so least come into question.
+        """
+        least = min(refusals.get(name, 0) for name in self._providers)
+        doors = (door for door in self._doors(lane) if refusals.get(door.provider, 0) == least)
+        door = self._door(doors) if self.limit > 0 else None
         if door is None:
             self._turned_away = True
             return None
@@ -265,16 +271,16 @@ class Passage:
 class Flows:
     """Every lane of a channel's providers, named in the order in which they are used.
 
-    The next provider takes over where the one before it has a circuit that is not closed: on one lane, or on all of
-    them when it says that the fault is ours (`refuse`) or fails on many lanes in a row.
+    The next provider takes over where the one before it is paused or has a circuit that is not closed: on one lane, or
+    on all of them when it says that the fault is ours (`refuse`) or fails on many lanes in a row.
     """
 
     def __init__(self, providers: Sequence[str], concurrency: int) -> None:
         self._providers = {name: _Provider() for name in providers}
-        # A lane by which everything goes may have every place; of several none may take the others' last quarter.
+        # A lane by which everything goes may have every place; of several none may take the others' half.
         self._sole = Places(min(PLACES_START, concurrency), min(PLACES_MOST, concurrency))
         self._one_of_many = Places(
-            min(PLACES_START, max(1, concurrency // 2)), min(PLACES_MOST, max(1, concurrency * 3 // 4))
+            min(PLACES_START, max(1, concurrency // 2)), min(PLACES_MOST, max(1, concurrency // 2))
         )
         self._flows: dict[tuple[str, str], Flow] = {}  # the one touched longest ago first
         self._swept = 0.0
@@ -377,7 +383,7 @@ class Flows:
                 doors.append(_Door(name, self._places(lane).start, keeps=stand is Stand.CLOSED))
             else:
                 is_closed = stand is Stand.CLOSED and flow.circuit.stand(now) is Stand.CLOSED
-                doors.append(_Door(name, flow.room(now), keeps=is_closed))
+                doors.append(_Door(name, flow.room(now), keeps=is_closed and not flow.is_paused(now)))
         return doors
 
     def _is_any_other_closed(self, name: str, now: float) -> bool:

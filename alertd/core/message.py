@@ -34,6 +34,12 @@ class Budget:
     invites_reply: bool = False  # short: say what to answer by SMS
     rate: float | None = None  # units a second that the provider takes (short: SMS parts; else messages); None: any
     pace: float | None = None  # units a second that it hands on, for telling when the last one is out; None: at once
+    daily_parts: int | None = None  # SMS parts a day after which somebody is told; None: any number
+
+    @property
+    def counts_parts(self) -> bool:
+        """Whether a message's units are SMS parts, of which it may take several; else each is one unit."""
+        return self.form == "short"
 
 
 @dataclass(frozen=True, slots=True)

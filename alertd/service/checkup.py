@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
+import os
 import socket
 import time as monotonic_time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta, tzinfo
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,8 +19,11 @@ from redis.exceptions import RedisError
 
 from alertd import queue
 from alertd.core.errors import StoreUnavailable
+from alertd.core.flow import EVERY_LANE
+from alertd.core.hosts import is_loopback
+from alertd.core.usage import passed_step
 from alertd.service.findings import Finding, worst_first
-from alertd.store import instance, measures, self_tests
+from alertd.store import ballast, circuits, counters, instance, measures, self_tests
 from alertd.store.engine import Store
 from alertd.store.migrate import Standing, standing
 from alertd.store.rows import Row
@@ -36,7 +40,7 @@ _ODD_SECONDS: Final = 5.0
 _LATE: Final = timedelta(seconds=60)
 _STALE: Final = timedelta(hours=26)
 _MIB: Final = 1024 * 1024
-CEILING_STEPS: Final = (50, 80, 100)  # percent
+_BLIP: Final = timedelta(seconds=60)  # a circuit that is open for longer is no passing trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Patient:
     roles: tuple[str, ...]  # what is to run beside the workers
     self_test: time | None
     sms_ceiling: int | None
+    data_dir: Path | None = None  # where Redis and the logs may lie when the database is elsewhere
     faults: Sequence[Finding] = field(default=())  # what was found while the installation was opened
     deadline_seconds: float = 9.5  # for every check
     alive_seconds: float = 5.5  # a process whose counter stands still for so long is not there
@@ -166,7 +171,7 @@ async def _public_url(patient: Patient) -> list[Finding]:
         return [Finding("public_url", "fault", "url_unset")]
     found = []
     host = urlsplit(url).hostname or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         found.append(Finding("public_url", "warning", "url_local", {"url": url}))
     elif url.startswith("http:"):
         found.append(Finding("public_url", "warning", "url_plain", {"url": url}))
@@ -174,13 +179,6 @@ async def _public_url(patient: Patient) -> list[Finding]:
     if problem is not None:
         found.append(Finding("public_url", "fault", "url_away", {"url": url, "problem": problem}))
     return found or [Finding("public_url", "ok", "url_ok", {"url": url})]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 async def _fetch(url: str) -> str | None:
@@ -273,14 +271,25 @@ def _held(_patient: Patient, store: Store) -> list[Finding]:
     ] or [Finding("held", "ok", "held_none")]
 
 
-def _circuits(_patient: Patient, store: Store) -> list[Finding]:
+def _circuits(patient: Patient, store: Store) -> list[Finding]:
+    now = patient.now()
     with store.read() as connection:
-        rows = measures.list_circuits(connection)
-    shown = {(row["channel"], row["provider"], row["lane"]): row for row in rows}
-    return [
-        Finding(f"circuit:{row['channel']}", "warning", "circuit", {**row, "reason": row["reason"] or "–"})
-        for row in shown.values()
-    ] or [Finding("circuits", "ok", "circuits_none")]
+        rows = circuits.not_closed(connection)
+        waiting = measures.waiting(connection, now)
+    shown: dict[tuple[str, str, str], Row] = {}
+    for row in sorted(rows, key=lambda row: row["since"], reverse=True):
+        shown[row["channel"], row["provider"], row["lane"]] = row  # whoever has avoided it longest
+    return [_circuit(row, waiting, now) for _, row in sorted(shown.items())] or [
+        Finding("circuits", "ok", "circuits_none")
+    ]
+
+
+def _circuit(row: Row, waiting: Set[tuple[str, str]], now: datetime) -> Finding:
+    keeps_back = any(channel == row["channel"] and row["lane"] in (lane, EVERY_LANE) for channel, lane in waiting)
+    values = {**row, "reason": row["reason"] or "–", "seconds": round((now - row["since"]).total_seconds())}
+    if keeps_back and now - row["since"] > _BLIP:
+        return Finding(f"circuit:{row['channel']}", "fault", "circuit_stuck", values)
+    return Finding(f"circuit:{row['channel']}", "warning", "circuit", values)
 
 
 def _oldest_due(patient: Patient, store: Store) -> list[Finding]:
@@ -295,15 +304,27 @@ def _oldest_due(patient: Patient, store: Store) -> list[Finding]:
 
 
 def _disk(patient: Patient) -> list[Finding]:
-    ballast = patient.store.ballast if patient.store is not None else None
-    if ballast is None:
-        return []
-    free = ballast.free
-    values = {"free": free // _MIB, "wanted": 2 * ballast.size // _MIB}
-    if not ballast.is_in_place or free < ballast.size // 2:
+    kept = patient.store.ballast if patient.store is not None else None
+    if kept is None:
+        return _data_dir(patient.data_dir)
+    free = kept.free
+    values = {"free": free // _MIB, "wanted": 2 * kept.size // _MIB}
+    if not kept.is_in_place or free < kept.size // 2:
         return [Finding("disk", "fault", "disk_full", values)]
-    if free < 2 * ballast.size:
+    if free < 2 * kept.size:
         return [Finding("disk", "warning", "disk_low", values)]
+    return [Finding("disk", "ok", "disk_ok", values)]
+
+
+def _data_dir(path: Path | None) -> list[Finding]:
+    """The data directory's disk, where the database lies elsewhere."""
+    if path is None or not path.exists():
+        return []
+    found = os.statvfs(path)
+    free = found.f_bavail * found.f_frsize
+    values = {"free": free // _MIB, "path": path}
+    if free < 2 * ballast.SIZE:
+        return [Finding("disk", "warning", "data_dir_low", values)]
     return [Finding("disk", "ok", "disk_ok", values)]
 
 
@@ -313,6 +334,7 @@ def _self_test(patient: Patient, store: Store) -> list[Finding]:
     with store.read() as connection:
         last = self_tests.last(connection)
         takers = self_tests.takers(connection)
+        went_out = last is not None and self_tests.went_out(connection, last["alert_id"])
     if not takers:
         return [Finding("self_test", "warning", "self_test_nobody")]
     if last is None or patient.now() - last["checked_at"] > _STALE:
@@ -320,18 +342,20 @@ def _self_test(patient: Patient, store: Store) -> list[Finding]:
     if last["failures"]:
         problem = ", ".join(f"{each['channel']} {each['state']}" for each in last["failures"])
         return [Finding("self_test", "fault", "self_test_failed", {"day": last["day"], "problem": problem})]
+    if not went_out:
+        return [Finding("self_test", "warning", "self_test_unproven", {"day": last["day"]})]
     return [Finding("self_test", "ok", "self_test_ok", {"day": last["day"]})]
 
 
 def _sms(patient: Patient, store: Store) -> list[Finding]:
     day = patient.now().astimezone(patient.zone).date().isoformat()
     with store.read() as connection:
-        used = measures.used(connection, "sms", day)
-    ceiling = patient.sms_ceiling
-    if ceiling is None or 100 * used < CEILING_STEPS[0] * ceiling:
+        used = counters.used(connection, "sms", day)
+    percent = passed_step(used, patient.sms_ceiling)
+    if percent is None:
         return [Finding("sms_parts", "ok", "sms_ok", {"used": used})]
-    percent = max(step for step in CEILING_STEPS if 100 * used >= step * ceiling)
-    return [Finding("sms_parts", "warning", "sms_ceiling", {"used": used, "ceiling": ceiling, "percent": percent})]
+    values = {"used": used, "ceiling": patient.sms_ceiling, "percent": percent}
+    return [Finding("sms_parts", "warning", "sms_ceiling", values)]
 
 
 _FROM_STORE: Final[dict[str, Callable[[Patient, Store], list[Finding]]]] = {

@@ -1,19 +1,21 @@
 """An alert as a table: one line for each delivery to each person, every rung of evidence in a column of its own."""
 
 import csv
-import io
+import tempfile
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from alertd.service import watching
 from alertd.service.runtime import Runtime
 
-_PAGE: Final = 500
+_MEMORY: Final = 32 * 1024 * 1024  # characters that are kept in memory: some 20,000 people
+_PIECE: Final = 65_536
 _RUNGS: Final = ("queued", "accepted", "delivered", "displayed", "opened")
 COLUMNS: Final = (
     "person",
     "name",
     "groups",
+    "part",
     "state",
     "unreachable",
     "outdated",
@@ -39,20 +41,33 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(rt: Runtime, alert_id: str) -> Iterator[str]:
-    """The lines of a CSV file (RFC 4180, with the mark by which spreadsheets know UTF-8), read page by page.
+    """The text of a CSV file (RFC 4180, with the mark by which spreadsheets know UTF-8).
 
-    Times are RFC 3339 in UTC. Whoever has no delivery at all has one line. Raises NotFound at the first.
+    All of it is read before the first piece comes, into memory or, where it is long, a temporary file: a store that
+    goes away in the middle leaves no table that looks whole. Times are RFC 3339 in UTC. Whoever has no delivery at all
+    has one line. Supervisors who were told stand below the audience; nobody waits for their answer, so they have no
+    `state`. Raises NotFound, StoreUnavailable.
     """
-    yield "\ufeff" + _line(COLUMNS)
-    after: str | None = None
-    while True:
-        people, after = watching.list_recipients(rt, alert_id, state=None, after=after, limit=_PAGE)
-        for person in people:
-            about = _about(person)
-            for delivery in person["deliveries"] or [None]:
-                yield _line((*about, *_of(delivery)))
-        if after is None:
-            return
+    file = tempfile.SpooledTemporaryFile(_MEMORY, "w+", encoding="utf-8", newline="")  # noqa: SIM115 - see `_lines`
+    try:
+        file.write("\ufeff")
+        lines = csv.writer(file)
+        lines.writerow(COLUMNS)
+        for page in watching.read_everybody(rt, alert_id):
+            for person in page:
+                about = _about(person)
+                lines.writerows(map(_cell, (*about, *_of(delivery))) for delivery in person["deliveries"] or [None])
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return _lines(file)
+
+
+def _lines(file: IO[str]) -> Iterator[str]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def _about(person: dict[str, Any]) -> tuple[object, ...]:
@@ -61,7 +76,8 @@ def _about(person: dict[str, Any]) -> tuple[object, ...]:
         person["person"]["id"],
         person["person"]["name"],
         " ".join(person["person"]["groups"]),
-        person["state"],
+        person["part"],
+        person["state"] if person["part"] == "audience" else None,
         person["unreachable"],
         person["outdated"],
         *(answer.get(name) for name in ("answer", "comment", "way", "by", "answered_at", "late")),
@@ -78,12 +94,6 @@ def _of(delivery: dict[str, Any] | None) -> tuple[object, ...]:
         evidence["sources"].get("accepted"),
         evidence["fetched_at"],
     )
-
-
-def _line(cells: tuple[object, ...]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([_cell(cell) for cell in cells])
-    return out.getvalue()
 
 
 def _cell(cell: object) -> str:

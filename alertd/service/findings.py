@@ -118,13 +118,13 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "en": "{provider} {lane} is not being used for now ({state}): {reason}",
         "ja": "{provider} {lane} への送信を見合わせています（{state}）: {reason}",
     },
+    "circuit_stuck": {
+        "en": "{provider} {lane} has not been usable for {seconds} s ({state}) and messages wait for it: {reason}",
+        "ja": "{provider} {lane} が{seconds}秒間使えず（{state}）、送信が待たされています: {reason}",
+    },
     "channel_ok": {
         "en": "the provider takes our credentials",
         "ja": "事業者に接続でき、認証も通ります。",
-    },
-    "channel_unchecked": {
-        "en": "set up; there is no way to check it without sending",
-        "ja": "設定されています。送信せずに確認する方法はありません。",
     },
     "channel_fault": {
         "en": "{problem}",
@@ -186,6 +186,10 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "en": "only {free} MiB are free: free some space before new posts are refused",
         "ja": "空きが{free} MiBしかありません。新しい投稿を断る前に空きを作ってください。",
     },
+    "data_dir_low": {
+        "en": "only {free} MiB are free on the disk of {path}: free some space, or Redis and logs stop there",
+        "ja": "{path} のディスクの空きが{free} MiBしかありません。Redisやログが止まる前に空きを作ってください。",
+    },
     "disk_full": {
         "en": "the disk is full ({free} MiB free): new posts are refused until {wanted} MiB are free",
         "ja": "ディスクが一杯です（空き{free} MiB）。{wanted} MiB空くまで新しい投稿を断ります。",
@@ -199,23 +203,29 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "ja": "{channel}の送信が{seconds}秒滞っています。ワーカーと事業者を確認してください。",
     },
     "self_test_ok": {
-        "en": "the last self-test arrived ({day})",
-        "ja": "直近の自動テストは届きました（{day}）。",
+        "en": "the last self-test was accepted by the providers ({day})",
+        "ja": "直近の自動テストは事業者に受け付けられました（{day}）。",
+    },
+    "self_test_unproven": {
+        "en": "the last self-test proves nothing ({day}): it went to nobody, for there was nobody, "
+        "or it was their quiet hours; move ALERTD_SELF_TEST, or let somebody else opt in",
+        "ja": "直近の自動テストは何も確かめていません（{day}）。受け取る人がいないか、全員が通知を控える時間帯でした。"
+        "ALERTD_SELF_TEST の時刻を変えるか、ほかの人にも受け取ってもらってください。",
     },
     "self_test_failed": {
-        "en": "the last self-test did not arrive ({day}): {problem}",
-        "ja": "直近の自動テストが届きませんでした（{day}）: {problem}",
+        "en": "the last self-test did not get through ({day}): {problem}",
+        "ja": "直近の自動テストは一部または全部が通りませんでした（{day}）: {problem}",
     },
     "self_test_stale": {
         "en": "there is no result of a self-test since yesterday: one runs every day at {at}",
         "ja": "昨日以降の自動テストの結果がありません。毎日{at}に行われます。",
     },
     "self_test_off": {
-        "en": "the self-test is off (ALERTD_SELF_TEST): nobody notices when messages no longer arrive",
+        "en": "the self-test is off (ALERTD_SELF_TEST): nobody notices when messages no longer go out",
         "ja": "自動テストが無効です（ALERTD_SELF_TEST）。届かなくなっても気付けません。",
     },
     "self_test_nobody": {
-        "en": "nobody takes the daily self-test: let somebody opt in, or nobody notices when messages do not arrive",
+        "en": "nobody takes the daily self-test: let somebody opt in, or nobody notices when messages do not go out",
         "ja": "自動テストを受ける人がいません。届かなくなったときに気付けるよう、受け取る人を決めてください。",
     },
     "sms_ok": {

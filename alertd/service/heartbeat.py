@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from alertd.core.timekeeping import Beat, doubts
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, instance
+from alertd.store import deliveries, instance, measures
 
 BEAT_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 10.0  # a counter that stood still for so long belongs to a dead process
@@ -31,7 +31,8 @@ def beat(rt: Runtime, worker_id: str, role: str, channel: str | None = None) -> 
     with rt.store.write() as connection:
         listed = instance.beat(connection, worker_id, _wall(rt))
         rows = instance.list_workers(connection)
-    _hear(rt, (row for row in rows if row["id"] != worker_id))
+        database = measures.database_clock(connection)
+    _hear(rt, (row for row in rows if row["id"] != worker_id), database)
     if not listed:
         _list(rt, worker_id, role, channel)
 
@@ -47,7 +48,7 @@ def end(rt: Runtime, worker_ids: list[str]) -> int:
 
 def _list(rt: Runtime, worker_id: str, role: str, channel: str | None) -> None:
     now = _wall(rt)
-    values = {"id": worker_id, "role": role, "channel": channel, "host": socket.gethostname(), "pid": os.getpid()}
+    values = {"id": worker_id, "role": role, "channel": channel, "host": _host(rt), "pid": os.getpid()}
     with rt.store.write() as connection:
         instance.start_worker(connection, {**values, "started_at": now, "seen_at": now})
 
@@ -60,15 +61,20 @@ def _hear_first(rt: Runtime) -> None:
     for _ in range(round(_DOUBT_SECONDS / _LOOK_SECONDS)):
         with rt.store.read() as connection:
             rows = instance.list_workers(connection)
+            database = measures.database_clock(connection)
         if not doubts(beats_of(rows), rt.clock.wall()):
             return
-        rt.clock.hear(beats_of(rows))
+        rt.clock.hear(beats_of(rows), database)
         waiting.wait(_LOOK_SECONDS)
 
 
-def _hear(rt: Runtime, rows: Iterable[Mapping[str, Any]]) -> None:
+def _hear(rt: Runtime, rows: Iterable[Mapping[str, Any]], database: datetime | None) -> None:
     if rt.clock is not None:
-        rt.clock.hear(beats_of(rows))
+        rt.clock.hear(beats_of(rows), database)
+
+
+def _host(rt: Runtime) -> str:
+    return rt.clock.host if rt.clock is not None else socket.gethostname()
 
 
 def _wall(rt: Runtime) -> datetime:
@@ -77,4 +83,4 @@ def _wall(rt: Runtime) -> datetime:
 
 def beats_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Beat]:
     """The workers' rows as the timekeeper hears them."""
-    return {row["id"]: Beat(row["beat"], row["seen_at"]) for row in rows}
+    return {row["id"]: Beat(row["beat"], row["seen_at"], row["host"]) for row in rows}

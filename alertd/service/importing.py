@@ -54,8 +54,10 @@ def decode(raw: bytes) -> str:
 
 def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Report:
     """Take people in from CSV. With any error, or in a dry run, nothing is changed. People who are not in the file
-    stay as they are. Raises Invalid when the file as a whole cannot be read.
+    stay as they are. Raises Invalid when the file as a whole cannot be read, and DiskFull.
     """
+    if not dry_run:
+        rt.require_room()
     report = Report()
     drafts, absent = _read(text, report)
     with rt.store.read() as connection:

@@ -1,6 +1,7 @@
 """What the emergency manager watches: counts, people, and what is known of each delivery."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from alertd.service import views
 from alertd.service.acknowledging import acknowledgement_view
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import acknowledgements, alerts, deliveries, people, steps
-from alertd.store.rows import Row
+from alertd.store.rows import Row, in_slices
 
 Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
 
@@ -183,40 +184,82 @@ def _groups(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where the recipients of one alert stand at one moment: sets of person ids."""
+
+    audience: Set[str]
+    supervisors: Set[str]
+    answered: Set[str]
+    unreachable: Set[str]
+    outdated: Set[str]
+
+    def chosen(self, state: Filter | None) -> Set[str]:
+        match state:
+            case "outstanding":
+                return self.audience - self.answered
+            case "acknowledged":
+                return self.audience & self.answered
+            case "unreachable":
+                return self.unreachable
+            case "outdated":
+                return self.outdated
+            case "supervisors":
+                return self.supervisors
+            case None:
+                return self.audience
+
+
+def _standing(connection: Connection, rt: Runtime, alert_id: str) -> _Standing:
+    alert = alerts.get(connection, alert_id)
+    if alert is None:
+        raise NotFound(f"there is no alert {alert_id!r}")
+    audience = alerts.numbers_of_part(connection, alert_id, "audience").keys()
+    answered = alerts.acknowledged_people(connection, alert).keys()
+    return _Standing(
+        audience=audience,
+        supervisors=alerts.numbers_of_part(connection, alert_id, "supervisor").keys(),
+        answered=answered,
+        unreachable=audience - _reachable(connection, rt, alert) - answered,
+        outdated=alerts.outdated_people(connection, alert),
+    )
+
+
 def list_recipients(
     rt: Runtime, alert_id: str, *, state: Filter | None, after: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor."""
     with rt.store.read() as connection:
-        alert = alerts.get(connection, alert_id)
-        if alert is None:
-            raise NotFound(f"there is no alert {alert_id!r}")
-        wanted = alerts.numbers_of_part(connection, alert_id, "audience").keys()
-        told = alerts.numbers_of_part(connection, alert_id, "supervisor").keys()
-        answered = alerts.acknowledged_people(connection, alert)
-        unreachable = wanted - _reachable(connection, rt, alert) - answered.keys()
-        outdated = alerts.outdated_people(connection, alert)
-        chosen = {
-            "outstanding": wanted - answered.keys(),
-            "acknowledged": wanted & answered.keys(),
-            "unreachable": unreachable,
-            "outdated": outdated,
-            "supervisors": set(told),
-            None: wanted,
-        }[state]
-        ids = sorted(person_id for person_id in chosen if after is None or person_id > after)
+        standing = _standing(connection, rt, alert_id)
+        ids = sorted(person_id for person_id in standing.chosen(state) if after is None or person_id > after)
         shown = ids[:limit]
-        persons = people.get_many(connection, shown)
-        groups = people.memberships(connection, shown)
-        kept = acknowledgements.of_people(connection, alert_id, shown)
-        sent: dict[str, list[Row]] = {}
-        for row in deliveries.of_people(connection, alert_id, shown):
-            sent.setdefault(row["person_id"], []).append(row)
-        retired: dict[str, list[Row]] = {}
-        for row in people.subscriptions_of(connection, [person_id for person_id in shown if person_id in unreachable]):
-            if row["retired_at"] is not None:
-                retired.setdefault(row["person_id"], []).append(row)
-    items = [
+        items = _items(connection, alert_id, standing, shown)
+    return items, shown[-1] if len(ids) > limit else None
+
+
+def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]:
+    """The whole audience and then the supervisors who were told, by person id, as `list_recipients` has them, page by
+    page in one transaction, which lasts until the last. Raises NotFound.
+    """
+    with rt.store.read() as connection:
+        standing = _standing(connection, rt, alert_id)
+        for page in in_slices([*sorted(standing.audience), *sorted(standing.supervisors)]):
+            yield _items(connection, alert_id, standing, page)
+
+
+def _items(connection: Connection, alert_id: str, standing: _Standing, shown: Sequence[str]) -> list[dict[str, Any]]:
+    persons = people.get_many(connection, shown)
+    groups = people.memberships(connection, shown)
+    kept = acknowledgements.of_people(connection, alert_id, shown)
+    sent: dict[str, list[Row]] = {}
+    for row in deliveries.of_people(connection, alert_id, shown):
+        sent.setdefault(row["person_id"], []).append(row)
+    retired: dict[str, list[Row]] = {}
+    lost = {person_id for person_id in shown if person_id in standing.unreachable}
+    for row in people.subscriptions_of(connection, sorted(lost)):
+        if row["retired_at"] is not None:
+            retired.setdefault(row["person_id"], []).append(row)
+    return [
         {
             "person": {
                 "id": person_id,
@@ -225,17 +268,16 @@ def list_recipients(
                 "email": persons[person_id]["email"],
                 "groups": groups[person_id],
             },
-            "state": "acknowledged" if person_id in answered else "outstanding",
-            "unreachable": person_id in unreachable,
-            "outdated": person_id in outdated,
-            "part": "supervisor" if person_id in told else "audience",
-            "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in unreachable else None,
+            "state": "acknowledged" if person_id in standing.answered else "outstanding",
+            "unreachable": person_id in standing.unreachable,
+            "outdated": person_id in standing.outdated,
+            "part": "supervisor" if person_id in standing.supervisors else "audience",
+            "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in lost else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],
         }
         for person_id in shown
     ]
-    return items, shown[-1] if len(ids) > limit else None
 
 
 def _delivery(row: Row) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def use(connection: Connection, channel: str, day: str, units: int) -> int:
 
 
 def used(connection: Connection, channel: str, day: str) -> int:
+    """What a channel has used up on that day (`2026-11-22`) of what costs money."""
     query = select(usage.c.units).where(usage.c.channel == channel, usage.c.day == day)
     return connection.execute(query).scalar_one_or_none() or 0
 

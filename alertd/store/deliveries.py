@@ -381,8 +381,15 @@ def _values(settlement: Settlement, state: State, now: datetime) -> dict[str, An
         "its_provider": settlement.provider or settlement.claim.provider,
         "its_provider_id": kept(after.provider_id),
         "its_uncounted": 0 if after.counted else 1,
-        "its_hold": 1 if after.state is State.HELD else 0,
+        "its_hold": _holds(settlement),
     }
+
+
+def _holds(settlement: Settlement) -> int:
+    if settlement.transition.state is not State.HELD:
+        return 0
+    # What a provider has against this recipient alone is not mended because another one was accepted.
+    return _HOLDS_MOST if settlement.outcome == REFUSED_RECIPIENT else 1
 
 
 def _kind(settlement: Settlement) -> OutcomeKind:

@@ -3,24 +3,27 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
-from alertd.core.delivery import TERMINAL, State
+from alertd.core.delivery import State
 from alertd.store.rows import Row
-from alertd.store.schema import alerts, circuits, deliveries, instance, outcomes, people, subscriptions, usage
+from alertd.store.schema import alerts, deliveries, instance, people, subscriptions
 
 RECENT: Final = timedelta(hours=24)
+_UNDER_WAY: Final = (State.PENDING, State.SENDING, State.HELD)
 
 
-def deliveries_by_state(connection: Connection, now: datetime) -> list[Row]:
-    """By `channel` and `state` the `count` of deliveries of the last 24 hours' alerts, and of all that are not over."""
-    query = (
-        select(deliveries.c.channel, deliveries.c.state, func.count().label("count"))
-        .join(alerts, alerts.c.id == deliveries.c.alert_id)
-        .where(or_(alerts.c.sent_at > now - RECENT, deliveries.c.state.not_in((*TERMINAL, State.SENT))))
-        .group_by(deliveries.c.channel, deliveries.c.state)
-    )
-    return _rows(connection, query)
+def deliveries_by_state(connection: Connection, now: datetime) -> dict[tuple[str, ...], int]:
+    """By channel and state the count of deliveries of the last 24 hours' alerts, and of all that are not over."""
+    recent = deliveries.c.alert_id.in_(select(alerts.c.id).where(alerts.c.sent_at > now - RECENT))
+    counts: dict[tuple[str, ...], int] = {}
+    # Two queries, each by an index of its own: one for both would read every delivery there ever was.
+    for chosen in (recent, deliveries.c.state.in_(_UNDER_WAY) & ~recent):
+        query = select(deliveries.c.channel, deliveries.c.state, func.count().label("count")).where(chosen)
+        for row in _rows(connection, query.group_by(deliveries.c.channel, deliveries.c.state)):
+            key = (row["channel"], row["state"])
+            counts[key] = counts.get(key, 0) + row["count"]
+    return counts
 
 
 def oldest_due(connection: Connection, now: datetime) -> dict[str, datetime]:
@@ -28,16 +31,30 @@ def oldest_due(connection: Connection, now: datetime) -> dict[str, datetime]:
     query = (
         select(deliveries.c.channel, func.min(deliveries.c.due_at).label("due_at"))
         .join(alerts, alerts.c.id == deliveries.c.alert_id)
-        .where(
-            deliveries.c.state == State.PENDING,
-            deliveries.c.due_at <= now,
-            deliveries.c.revision == alerts.c.revision,
-            alerts.c.state.in_(("active", "cancelled")),
-            alerts.c.expires_at > now,
-        )
+        .where(deliveries.c.due_at <= now, *_waits(now))
         .group_by(deliveries.c.channel)
     )
     return {row["channel"]: row["due_at"] for row in _rows(connection, query)}
+
+
+def waiting(connection: Connection, now: datetime) -> set[tuple[str, str]]:
+    """The channels and lanes that have deliveries which are due, or were put off after an attempt."""
+    query = (
+        select(deliveries.c.channel, deliveries.c.lane)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(or_(deliveries.c.due_at <= now, deliveries.c.attempt > 0), *_waits(now))
+        .distinct()
+    )
+    return {(row["channel"], row["lane"]) for row in _rows(connection, query)}
+
+
+def _waits(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        deliveries.c.state == State.PENDING,
+        deliveries.c.revision == alerts.c.revision,
+        alerts.c.state.in_(("active", "cancelled")),
+        alerts.c.expires_at > now,
+    )
 
 
 def held(connection: Connection) -> list[Row]:
@@ -49,21 +66,6 @@ def held(connection: Connection) -> list[Row]:
         .order_by(deliveries.c.channel, deliveries.c.reason)
     )
     return _rows(connection, query)
-
-
-def list_outcomes(connection: Connection) -> list[Row]:
-    return _rows(connection, select(outcomes))
-
-
-def list_circuits(connection: Connection) -> list[Row]:
-    """What is not closed, in any worker."""
-    return _rows(connection, select(circuits).order_by(circuits.c.channel, circuits.c.provider, circuits.c.lane))
-
-
-def used(connection: Connection, channel: str, day: str) -> int:
-    """What a channel has used up on that day (`2026-11-22`) of what costs money."""
-    query = select(usage.c.units).where(usage.c.channel == channel, usage.c.day == day)
-    return int(connection.execute(query).scalar_one_or_none() or 0)
 
 
 def active_alerts(connection: Connection, now: datetime) -> int:

@@ -10,11 +10,24 @@ from alertd.store.schema import deliveries, receipts
 
 
 def keep(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:
-    """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply`."""
+    """Keep a provider's late news. It may be here before the attempt it speaks of is settled: see `apply`.
+
+    That something is on its way says nothing, and is not kept.
+    """
+    if receipt.delivered is None:
+        return
     values = {"channel": channel, "provider_id": kept(receipt.provider_id), "delivered": receipt.delivered}
     connection.execute(
         insert(receipts).values(**values, reason=kept(receipt.reason), retire=receipt.retire, received_at=now)
     )
+
+
+def is_known(connection: Connection, channel: str, provider_id: str) -> bool:
+    """Whether there is a delivery that receipts of that name speak of."""
+    query = select(deliveries.c.id).where(
+        deliveries.c.provider_id == kept(provider_id), deliveries.c.channel == channel
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def apply(connection: Connection, now: datetime) -> set[str]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, exists, func, select, update
 
+from alertd.core.delivery import State
 from alertd.store.rows import Row, insert_new
 from alertd.store.schema import deliveries, people, self_tests, subscriptions
+
+TAKEN: Final = (State.SENT, State.DELIVERED)  # by the provider, at least
 
 
 def begin(connection: Connection, day: str, due_at: datetime) -> bool:
@@ -29,7 +33,7 @@ def unchecked(connection: Connection, now: datetime) -> list[Row]:
 
 
 def keep_result(connection: Connection, day: str, failures: Sequence[Row], now: datetime) -> bool:
-    """Write down what did not arrive; False when somebody else did."""
+    """Write down what did not get through; False when somebody else did."""
     mine = (self_tests.c.day == day) & self_tests.c.checked_at.is_(None)
     done = connection.execute(update(self_tests).where(mine).values(checked_at=now, failures=list(failures)))
     return done.rowcount == 1
@@ -43,13 +47,34 @@ def last(connection: Connection) -> Row | None:
 
 
 def last_success(connection: Connection) -> datetime | None:
-    """When the newest test was looked at of which everything had arrived."""
-    query = select(self_tests).where(self_tests.c.checked_at.is_not(None), self_tests.c.alert_id.is_not(None))
+    """When the newest test was looked at that went out to somebody and of which nothing had failed."""
+    taken = exists().where(deliveries.c.alert_id == self_tests.c.alert_id, deliveries.c.state.in_(TAKEN))
+    query = select(self_tests.c.checked_at, self_tests.c.failures).where(self_tests.c.checked_at.is_not(None), taken)
     for row in connection.execute(query.order_by(self_tests.c.day.desc())):
         if not row.failures:
             found: datetime = row.checked_at
             return found
     return None
+
+
+def went_out(connection: Connection, alert_id: str | None) -> bool:
+    """Whether any of a test's messages was taken by its provider; None is a test that went to nobody."""
+    query = select(deliveries.c.id).where(deliveries.c.alert_id == alert_id, deliveries.c.state.in_(TAKEN)).limit(1)
+    return alert_id is not None and connection.execute(query).first() is not None
+
+
+def channels_with_receipts(connection: Connection, before: str, tests: int) -> set[str]:
+    """The channels whose provider reported an arrival in one of so many tests before that day."""
+    earlier = (
+        select(self_tests.c.alert_id)
+        .where(self_tests.c.day < before, self_tests.c.alert_id.is_not(None))
+        .order_by(self_tests.c.day.desc())
+        .limit(tests)
+    )
+    query = select(deliveries.c.channel).where(
+        deliveries.c.alert_id.in_(earlier), deliveries.c.delivered_at.is_not(None)
+    )
+    return set(connection.execute(query.distinct()).scalars())
 
 
 def takers(connection: Connection) -> list[Row]:
@@ -70,7 +95,9 @@ def admins(connection: Connection) -> list[Row]:
 
 
 def results(connection: Connection, alert_id: str) -> list[Row]:
-    """What became of a test's deliveries: by `channel`, `state`, `reason`, `attempt` and `due_at` the `count`."""
+    """What became of a test's deliveries: by `channel`, `state`, `reason`, `attempt` and `due_at` the `count`, and how
+    many of them the provider has `receipts` for.
+    """
     columns = (
         deliveries.c.channel,
         deliveries.c.state,
@@ -78,5 +105,9 @@ def results(connection: Connection, alert_id: str) -> list[Row]:
         deliveries.c.attempt,
         deliveries.c.due_at,
     )
-    query = select(*columns, func.count().label("count")).where(deliveries.c.alert_id == alert_id).group_by(*columns)
+    query = (
+        select(*columns, func.count().label("count"), func.count(deliveries.c.delivered_at).label("receipts"))
+        .where(deliveries.c.alert_id == alert_id)
+        .group_by(*columns)
+    )
     return [row._asdict() for row in connection.execute(query.order_by(deliveries.c.channel))]

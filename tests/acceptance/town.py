@@ -23,6 +23,8 @@ from tests.providers import BrowserSubscription, PushService, SmtpServer, Twilio
 
 ROOT: Final = Path(__file__).parents[2]
 READY_SECONDS: Final = 60.0
+_TOKENS_FOR_ALL: Final = 1_000
+_TOKENS_LEAST: Final = 100
 LINK: Final = re.compile(r"https?://[^\s\"'<>]+/a/[\w-]+")
 
 
@@ -217,7 +219,10 @@ class Town:
             return answer.status, await answer.text()
 
     async def inhabit(self, count: int, *, push: int, two_devices: int, phones: int, connected: int) -> None:
-        """People p00, p01 …: all with mail, the first `phones` with phones, the last `push` with push."""
+        """People p00, p01 …: all with mail, the first `phones` with phones, the last `push` with push.
+
+        In a large town the first hundred have tokens, and those who need one for push.
+        """
         rows = ["id,name,email,phone,language,groups,active"]
         for number in range(count):
             person = Person(f"p{number:02}", email=f"p{number:02}@mikan.example")
@@ -232,8 +237,12 @@ class Town:
         ) as answer:
             assert answer.status == 200, await answer.text()
         people = list(self.people.values())
-        await asyncio.gather(*(self._give_token(person) for person in people))
-        for number, person in enumerate(people[-push:] if push else ()):
+        with_browser = people[-push:] if push else []
+        if count <= _TOKENS_FOR_ALL:
+            await asyncio.gather(*(self._give_token(person) for person in people))
+        else:
+            await asyncio.gather(*(self._give_token(person) for person in [*people[:_TOKENS_LEAST], *with_browser]))
+        for number, person in enumerate(with_browser):
             for _ in range(2 if number < two_devices else 1):
                 await self.subscribe(person)
         for number, person in enumerate(people[:connected]):

@@ -41,11 +41,11 @@ Connect = Callable[[], Client]
 
 
 @asynccontextmanager
-async def listening(rt: Runtime, *, lmtp: bool) -> AsyncIterator[Connect]:
+async def listening(rt: Runtime, *, lmtp: bool, unknown_most: int = 1_000) -> AsyncIterator[Connect]:
     """A new conversation with a listener; to be had in a thread."""
     channel = Email.configure(SETTINGS, CONTEXT)
     assert isinstance(channel, Email)
-    listener = Listener(rt, channel)
+    listener = Listener(rt, channel, unknown_most)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: make_protocol(listener, lmtp=lmtp), HOST, 0)
     port = server.sockets[0].getsockname()[1]
@@ -226,6 +226,18 @@ async def test_a_line_that_is_longer_than_it_should_be_hides_no_bounce(rt: Runti
     raw = POSTFIX.replace(b"This is the mail system", b"x" * 20_000)
     assert (await talk(hand_in, call, raw))[0] == 250
     assert became(rt, name)[0] == "failed"
+
+
+async def test_of_names_that_nobody_knows_so_many_are_kept_and_known_ones_go_on(rt: Runtime) -> None:
+    async with listening(rt, lmtp=True, unknown_most=2) as connect:
+        others = [f"bounces+{letter * 26}@alerts.city.example.jp" for letter in "abc"]
+        told = [await talk(hand_in, connect, POSTFIX, to) for to in others]
+        name = sent(rt)
+        known, _ = await talk(hand_in, connect, POSTFIX)
+    assert [(code, words[:5]) for code, words in told] == [(250, "2.0.0"), (250, "2.0.0"), (452, "4.3.1")]
+    assert (known, became(rt, name)[0]) == (250, "failed")
+    with rt.store.read() as connection:
+        assert len(deliveries_reported(connection)) == 3
 
 
 async def test_whatever_breaks_the_mail_server_keeps_the_message(rt: Runtime) -> None:

@@ -133,7 +133,8 @@ class Town:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
                 return cast("dict[str, Any]", json.loads(answer.read() or b"{}"))
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+            log = (self.directory / "server.log").read_text()[-4000:]
+            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}\n{log}") from error
 
     def post(self, title: str, *, drill: bool, **more: object) -> str:
         """Post an urgent alert to everyone; its id."""

@@ -15,7 +15,7 @@ from channels.sms import Sms
 from channels.webpush import subject_fault
 from tests.channels.helpers import CONTEXT, mail, sms, webpush
 from tests.providers import SmtpServer, TwilioServer
-from tests.providers.smtp import Tls
+from tests.providers.smtp import Stage, Tls
 from tests.providers.twilio import ACCOUNT_SID, AUTH_TOKEN
 
 Closing = Callable[[Channel], None]
@@ -151,7 +151,28 @@ async def test_a_relay_that_works(closing: Closing) -> None:
         channel = mail(relay.url)
         closing(channel)
         assert await channel.check() == []
-        assert (relay.letters, relay.attempts, relay.connections) == ([], 0, 1)
+        assert (relay.letters, relay.attempts, relay.connections) == ([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [
+        ("mail", "550 5.7.1 not your address"),
+        ("rcpt", "554 5.7.1 Relay access denied"),
+        ("rcpt", "550 relay not permitted"),
+        ("rcpt", "553 5.1.8 no such domain"),
+    ],
+)
+async def test_a_relay_that_lets_us_in_but_takes_nothing_from_us(relay: SmtpServer, stage: Stage, answer: str) -> None:
+    relay.answer(stage, answer)
+    (fault,) = await mail(relay.url).check()
+    assert answer in fault
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 no such user", "552 5.2.2 full", "451 4.7.1 greylisted"])
+async def test_that_nobody_reads_our_own_mailbox_is_nothing_against_a_relay(relay: SmtpServer, answer: str) -> None:
+    relay.answer("rcpt", answer)
+    assert await mail(relay.url).check() == []
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])

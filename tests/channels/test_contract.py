@@ -125,7 +125,7 @@ MAILS: list[tuple[str, Arrange, type[Outcome]]] = [
     ),
     *(
         (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Refused)
-        for line in ("550 relay not permitted", "552 5.2.2 mailbox full", "550 5.2.1 disabled")
+        for line in ("552 5.2.2 mailbox full", "550 5.2.1 disabled", "552 too big", "554 5.6.0 content")
     ),
     *(
         (f"{line} at rcpt", lambda relay, line=line: relay.answer("rcpt", line), Misconfigured)
@@ -135,11 +135,20 @@ MAILS: list[tuple[str, Arrange, type[Outcome]]] = [
             "530 5.7.0 sign in",
             "550 5.7.1 relaying denied",
             "554 5.7.1 blocked",
+            "554 5.7.1 Relay access denied",
+            "550 relay not permitted",
+            "553 sorry, that domain isn't in my list of allowed rcpthosts",
+            "554 no",
+            "571 5.7.26 unauthenticated",
         )
     ),
     *(
         (f"{line} at message", lambda relay, line=line: relay.answer("message", line), Refused)
-        for line in ("550 5.7.1 spam", "554 5.6.0 content", "552 5.3.4 too big", "550 5.1.1 late")
+        for line in ("554 spam", "554 5.6.0 content", "552 5.3.4 too big", "550 5.1.1 late")
+    ),
+    *(
+        (f"{line} at message", lambda relay, line=line: relay.answer("message", line), Misconfigured)
+        for line in ("550 5.7.1 sender not allowed", "554 5.7.26 unauthenticated mail")
     ),
     ("550 at mail", lambda relay: relay.answer("mail", "550 5.7.1 not your address"), Misconfigured),
     ("530 at mail", lambda relay: relay.answer("mail", "530 5.7.0 authentication required"), Misconfigured),
@@ -160,6 +169,88 @@ async def test_email(relay: SmtpServer, closing: Closing, arrange: Arrange, expe
     arrange(relay)
     outcome = await channel.send({"email": MAIL}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
     assert type(outcome) is expected, outcome
+
+
+@pytest.mark.parametrize(
+    ("line", "of_recipient"),
+    [("554 5.7.1 Relay access denied", True), ("550 no", True), ("530 5.7.0 sign in", False), ("553 5.1.7 bad", False)],
+)
+async def test_a_relay_that_denies_one_domain_is_not_given_up_for_the_others(
+    relay: SmtpServer, closing: Closing, line: str, of_recipient: bool
+) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    relay.answer("rcpt", line)
+    outcome = await channel.send({"email": MAIL}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Misconfigured)
+    assert outcome.of_recipient is of_recipient
+
+
+@pytest.mark.parametrize(
+    ("stage", "line", "of_recipient"),
+    [
+        *(("rcpt", f"{code} 4.2.1 busy", True) for code in (450, 451, 452)),
+        ("rcpt", "421 4.3.2 shutting down", False),
+        ("mail", "451 4.3.0 later", False),
+        ("message", "451 4.3.0 later", False),
+    ],
+)
+async def test_a_mailbox_that_is_busy_says_nothing_of_its_neighbours(
+    relay: SmtpServer, closing: Closing, stage: Stage, line: str, of_recipient: bool
+) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    relay.answer(stage, line)
+    outcome = await channel.send({"email": MAIL}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.of_recipient is of_recipient
+
+
+@pytest.mark.parametrize(
+    ("arrange", "dark"),
+    [
+        (lambda push: push.reset("before"), True),
+        (lambda push: push.reset("after"), True),
+        (lambda push: push.hang(), True),
+        (lambda push: push.answer(503), False),
+        (lambda push: push.stop_listening(), False),
+    ],
+    ids=["cut before", "cut after", "silence", "503", "nobody there"],
+)
+async def test_a_push_without_an_answer_may_be_on_the_phone(
+    push: PushService, closing: Closing, arrange: Arrange, dark: bool
+) -> None:
+    _, address, _ = subscribed(push)
+    channel = WebPush(CONTEXT, "mailto:a@example.jp", PushHosts.parse(push.host), timeout=0.5)
+    closing(channel)
+    arrange(push)
+    outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.dark is dark
+
+
+@pytest.mark.parametrize(
+    ("arrange", "dark"),
+    [
+        (lambda relay: relay.drop("message", taken=True), True),
+        (lambda relay: relay.drop("message"), True),
+        (lambda relay: relay.hang("message"), True),
+        (lambda relay: relay.answer("message", "451 4.3.0 later"), False),
+        (lambda relay: relay.drop("rcpt"), False),
+        (lambda relay: relay.hang("rcpt"), False),
+        (lambda relay: relay.stop_listening(), False),
+    ],
+    ids=["cut after", "cut before", "silence", "451", "cut at rcpt", "silence at rcpt", "nobody there"],
+)
+async def test_a_letter_without_an_answer_may_be_in_the_box(
+    relay: SmtpServer, closing: Closing, arrange: Arrange, dark: bool
+) -> None:
+    channel = Email(Relay.parse(relay.url), MAIL, CONTEXT, timeout=0.5)
+    closing(channel)
+    arrange(relay)
+    outcome = await channel.send({"email": MAIL}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.dark is dark
 
 
 async def test_nobody_there_is_deferred(

@@ -296,6 +296,25 @@ async def test_a_connection_that_saw_an_error_is_not_used_again(relay: SmtpServe
     assert relay.connections == 2
 
 
+async def test_a_domain_that_hangs_takes_no_more_than_half_of_the_connections(
+    relay: SmtpServer, closing: Closing
+) -> None:
+    channel = mail(relay.url)
+    closing(channel)
+    boxes = [f"p{number}@hang.jp" for number in range(3 * CONNECTIONS)]
+    for box in boxes:
+        relay.hang("rcpt", recipient=box, times=None)
+    hanging = [asyncio.create_task(send(channel, to=box)) for box in boxes]
+    await asyncio.to_thread(relay.wait_until, lambda: relay.attempts >= CONNECTIONS // 2)
+    others = (send(channel, to=f"p{number}@{lane}.jp") for number in range(10) for lane in "abc")
+    assert {type(outcome) for outcome in await asyncio.gather(*others)} == {Accepted}
+    assert not any(task.done() for task in hanging)
+    assert len(relay.letters) == 30
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
 # Signing in, and TLS
 
 

@@ -106,7 +106,7 @@ def test_second_providers_are_set_up_apart_and_share_how_the_channel_speaks() ->
     text, letter = seconds["sms"], seconds["email"]
     assert isinstance(text, Sms)
     assert isinstance(letter, Email)
-    assert (text.budget.size, text.daily_parts, text.budget.rate) == (5, 700, 3)
+    assert (text.budget.size, text.budget.daily_parts, text.budget.rate) == (5, 700, 3)
     assert letter.budget.rate is None
     name = "a" * 26
     assert letter.name_of_bounce(f"bounces+{name}@example.jp") == f"<{name}@example.jp>"

@@ -158,6 +158,32 @@ async def test_another_delivery_with_the_same_words_is_not_taken_for_this_one(
     assert found == Accepted(twilio.messages[0].sid)
 
 
+async def test_another_delivery_is_known_by_its_name_however_alike_it_reads(
+    twilio: TwilioServer, closing: Closing
+) -> None:
+    channel = sms(twilio.settings())
+    closing(channel)
+    began = datetime.now(UTC)
+    await channel.send({"phone": PHONE}, MESSAGE, key="repeat 0", expires_at=in_an_hour())
+    first = twilio.messages[0].sid
+    assert await channel.find({"phone": PHONE}, MESSAGE, since=began, others={first}) is None
+    await channel.send({"phone": PHONE}, MESSAGE, key="repeat 1", expires_at=in_an_hour())
+    (second,) = {taken.sid for taken in twilio.messages} - {first}
+    assert await channel.find({"phone": PHONE}, MESSAGE, since=began, others={first}) == Accepted(second)
+
+
+@pytest.mark.parametrize(("code", "of_recipient"), [(21408, True), (21608, True), (21606, False), (30002, False)])
+async def test_what_the_account_may_not_send_to_one_number_says_nothing_of_the_others(
+    twilio: TwilioServer, closing: Closing, code: int, of_recipient: bool
+) -> None:
+    channel = sms(twilio.settings())
+    closing(channel)
+    twilio.fail(code)
+    outcome = await channel.send({"phone": PHONE}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Misconfigured)
+    assert outcome.of_recipient is of_recipient
+
+
 @pytest.mark.parametrize(("status", "dark"), [(429, False), (503, False), (500, True), (502, True)])
 async def test_an_answer_that_says_it_was_not_taken_leaves_nothing_in_the_dark(
     twilio: TwilioServer, closing: Closing, status: int, dark: bool
@@ -349,8 +375,8 @@ def test_parts() -> None:
 
 
 def test_a_ceiling_a_day_is_an_option() -> None:
-    assert unsent().daily_parts is None
-    assert unsent(SMS_DAILY_PARTS="5000").daily_parts == 5_000
+    assert unsent().budget.daily_parts is None
+    assert unsent(SMS_DAILY_PARTS="5000").budget.daily_parts == 5_000
 
 
 @pytest.mark.parametrize(

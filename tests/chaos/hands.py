@@ -38,6 +38,12 @@ class Hands:
         self._answering: set[asyncio.Task[None]] = set()
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=8))
 
+    async def listening(self) -> None:
+        """Returns when every stream has said hello: what was issued before that is not heard on it."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            for stream in self.streams.values():
+                await stream.greeted.wait()
+
     async def close(self) -> None:
         for task in [*self._tasks, *self._answering]:
             task.cancel()
@@ -52,7 +58,7 @@ class Hands:
                 continue
             if person.id in self.streams:
                 work = self.streams[person.id].answer(tag, alert_id, wait)
-            elif dice.random() < 0.5:
+            elif person.token and dice.random() < 0.5:
                 work = self._call(tag, alert_id, person, wait)
             else:
                 work = self._follow(tag, person, wait)
@@ -129,6 +135,7 @@ class _Stream:
         self._position: dict[str, Any] = {}
         self._unanswered: dict[str, asyncio.Event] = {}
         self._socket: ClientConnection | None = None
+        self.greeted = asyncio.Event()
         self.heard: Counter[str] = Counter()
         """How many frames of each alert came, by its title."""
 
@@ -153,6 +160,7 @@ class _Stream:
             match frame["type"]:
                 case "hello":
                     self._position = {"epoch": frame["epoch"], "after": frame["offset"]}
+                    self.greeted.set()
                 case "alert":
                     self._position["after"] = frame["offset"]
                     self.heard[frame["alert"]["title"]] += 1

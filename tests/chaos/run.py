@@ -5,8 +5,8 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -77,6 +77,7 @@ class _Scene:
     store: str
     people: People
     own_disk: bool
+    settings: Mapping[str, str]
     opened: Opened
     ledger: Ledger
     hands: Hands
@@ -91,10 +92,12 @@ class _Scene:
 class Runner:
     """Plays units. A place is used again by the next unit that can, unless a round went wrong in it."""
 
-    def __init__(self, seed: int, kind: Kind, record: Record) -> None:
+    def __init__(self, seed: int, kind: Kind, record: Record, *, is_timed: bool = True) -> None:
+        """`is_timed`: whether it is a fault when all is back later than the table allows."""
         self.seed = seed
+        self._is_timed = is_timed
         self._light = kind == "ci"
-        self._record = record
+        self.record = record
         self._scene: _Scene | None = None
 
     async def close(self) -> None:
@@ -116,12 +119,14 @@ class Runner:
         except Exception as error:  # whatever breaks a round is that round's fault, and the next one is played
             stage.faults.append(f"{type(error).__name__}: {error}")
         place.behave()
+        if not self._is_timed:
+            limits = replace(limits, back=None)
         result = await self._finish(stage, limits)
         _retire(place, stage.retired)
         if result.faults:
             self._keep_log(place, unit)
             await self.close()
-        return self._record.add(unit, result, time.monotonic() - started_at)
+        return self.record.add(unit, result, time.monotonic() - started_at)
 
     async def _finish(self, stage: Stage, limits: Limits) -> Result:
         try:
@@ -132,23 +137,28 @@ class Runner:
 
     async def _scene_for(self, scenario: Scenario, unit: Unit) -> _Scene:
         people = People() if self._light else scenario.people
-        wanted = (unit.store, people, scenario.own_disk)
-        if self._scene and (self._scene.store, self._scene.people, self._scene.own_disk) != wanted:
+        wanted = (unit.store, people, scenario.own_disk, scenario.settings)
+        scene = self._scene
+        if scene and (scene.store, scene.people, scene.own_disk, scene.settings) != wanted:
             await self.close()
         if self._scene is None:
-            self._scene = await _open(unit.store, people, scenario.own_disk)
+            self._scene = await _open(unit.store, people, scenario)
         return self._scene
 
     def _keep_log(self, place: Place, unit: Unit) -> None:
-        if directory := self._record.directory:
+        if directory := self.record.directory:
             name = f"{unit.scenario}-{unit.store}-{unit.number}.log"
             (directory / name).write_text(place.log())
 
 
-async def _open(store: str, people: People, own_disk: bool) -> _Scene:
+async def _open(store: str, people: People, scenario: Scenario) -> _Scene:
     stack = contextlib.ExitStack()
-    directory = stack.enter_context(small_disk()) if own_disk else None
-    opened = await open_place("sqlite" if store == "sqlite" else "postgresql", directory)
+    directory = stack.enter_context(small_disk()) if scenario.own_disk else None
+
+    async def prepare(place: Place) -> None:
+        place.settings.update(scenario.settings)
+
+    opened = await open_place("sqlite" if store == "sqlite" else "postgresql", directory, prepare)
     place = opened.place
     try:
         await place.inhabit(
@@ -159,7 +169,14 @@ async def _open(store: str, people: People, own_disk: bool) -> _Scene:
         raise
     ledger = Ledger(place)
     connected: list[Person] = list(place.people.values())[: people.connected]
-    return _Scene(store, people, own_disk, opened, ledger, Hands(place, ledger, connected), stack)
+    hands = Hands(place, ledger, connected)
+    scene = _Scene(store, people, scenario.own_disk, scenario.settings, opened, ledger, hands, stack)
+    try:
+        await hands.listening()
+    except BaseException:
+        await scene.close()
+        raise
+    return scene
 
 
 def _retire(place: Place, ways: set[Way]) -> None:

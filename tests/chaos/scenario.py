@@ -1,7 +1,7 @@
 """What a scenario is: a fault, how often it is done, and where."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from tests.chaos.place import StoreKind
@@ -42,3 +42,4 @@ class Scenario:
     rounds: Rounds
     people: People = People()
     own_disk: bool = False  # its data lie on a small disk of their own
+    settings: Mapping[str, str] = field(default_factory=dict)  # of alertd

@@ -26,6 +26,7 @@ class Alert:
     body: dict[str, Any]
     audience: list[Person]
     expected: dict[Way, Person]
+    is_answered: bool = True  # whether people answer it
     id: str = ""
     begun_at: float = 0.0  # time.time() of its first POST
     answers: list[int] = field(default_factory=list)  # statuses of its POSTs; 0: no answer
@@ -121,7 +122,10 @@ class Stage:
 
     # Posting
 
-    def draft(self, audience: Sequence[Person], **more: Any) -> Alert:
+    def draft(
+        self, audience: Sequence[Person], *, channel: str | None = None, is_answered: bool = True, **more: Any
+    ) -> Alert:
+        """`channel`: it goes on this one alone."""
         name = tag(self.dice.randrange(10**8))
         expected: dict[Way, Person] = {}
         for person in audience:
@@ -130,6 +134,9 @@ class Stage:
                 expected["sms", person.phone] = person
             if person.email:
                 expected["email", person.email] = person
+        if channel is not None:
+            expected = {way: person for way, person in expected.items() if way[0] == channel}
+            more["plan"] = {"steps": [{"after_seconds": 0, "channels": [channel], "to": "outstanding"}]}
         body = {
             "board": "general",
             "title": f"津波警報 {name}",
@@ -140,7 +147,7 @@ class Stage:
             "audience": {"people": [person.id for person in audience]},
             **more,
         }
-        alert = Alert(name, body, list(audience), expected)
+        alert = Alert(name, body, list(audience), expected, is_answered)
         self.alerts.append(alert)
         return alert
 
@@ -171,7 +178,8 @@ class Stage:
 
     def _posted(self, alert: Alert) -> None:
         alert.id = min(alert.answered)
-        self.hands.answer(alert.tag, alert.id, alert.audience, self.dice)
+        if alert.is_answered:
+            self.hands.answer(alert.tag, alert.id, alert.audience, self.dice)
 
     async def issue(self, audience: Sequence[Person] | None = None, **more: Any) -> Alert:
         return await self.post(self.draft(self.some() if audience is None else audience, **more))

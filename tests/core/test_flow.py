@@ -292,7 +292,7 @@ class TestLanes:
         for _ in range(100):
             succeed(flows, "a.jp", 0)
             succeed(flows, "", 0)
-        assert take_all(flows, "a.jp", 0) == {"primary": 24}
+        assert take_all(flows, "a.jp", 0) == {"primary": 16}
         assert take_all(flows, "", 0) == {"primary": 32}
         assert take_all(Flows(("primary",), 1), "a.jp", 0) == {"primary": 1}
 
@@ -340,11 +340,22 @@ class TestTwoProviders:
         succeed(flows, "a", 1)
         assert "secondary" not in take_all(flows, "a", 1)
 
-    def test_a_first_that_is_paused_is_waited_for(self) -> None:
+    def test_the_second_takes_over_while_the_first_is_paused(self) -> None:
         flows = self.flows()
         for _ in range(2):
             flows.pause(flows.begin("primary", "a", 0), 10, 0)
-        assert take_all(flows, "a", 1) == {}
+        assert take_all(flows, "a", 9) == {"secondary": PLACES_START}
+        assert take_all(flows, "b", 9) == {"primary": PLACES_START}
+        assert set(take_all(flows, "a", 10)) == {"primary"}
+
+    def test_who_has_refused_a_recipient_is_not_asked_again_before_the_other(self) -> None:
+        flows = self.flows()
+        free = room(flows, 0)
+        refusals = [{}, {"primary": 1}, {"primary": 1, "secondary": 1}, {"primary": 1, "secondary": 2}]
+        assert [free.take("a", each) for each in refusals] == ["primary", "secondary", "primary", "primary"]
+        fail(flows, "a", 3, 0, "secondary")
+        assert room(flows, 0).take("a", {"primary": 1}) is None, "the other is waited for"
+        assert room(Flows(("primary",), 768), 0).take("a", {"primary": 1}) == "primary"
 
     def test_a_fault_of_ours_at_the_first_hands_every_lane_to_the_second(self) -> None:
         flows = self.flows()

@@ -21,17 +21,26 @@ class Process:
     name: str
     beat_at: float  # where in each two seconds its heartbeat falls
     error: timedelta = timedelta()
-    keeper: Timekeeper = field(default_factory=Timekeeper)
+    host: str = ""
     count: int = 0
+    keeper: Timekeeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keeper = Timekeeper(self.host)
 
 
 class World:
-    """Processes that beat every two seconds into the same rows, in a time that only the test knows."""
+    """Processes that beat every two seconds into the same rows, in a time that only the test knows. `host.name` is one
+    on a machine of that name. `database` is by how much the database's clock is wrong, None where it has none.
+    """
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, database: timedelta | None = None) -> None:
         self.seconds = 0.0
+        self.database = database
         self.rows: dict[str, Beat] = {}
-        self.processes = [Process(name, 2.0 * number / len(names)) for number, name in enumerate(names)]
+        self.processes = [
+            Process(name, 2.0 * number / len(names), host=name.rpartition(".")[0]) for number, name in enumerate(names)
+        ]
 
     def __getitem__(self, name: str) -> Process:
         return next(process for process in self.processes if process.name == name)
@@ -54,9 +63,11 @@ class World:
             for process in self.processes:
                 if (self.seconds - process.beat_at) % 2.0 < 0.1:
                     process.count += 1
-                    self.rows[process.name] = Beat(process.count, self.wall(process))
+                    self.rows[process.name] = Beat(process.count, self.wall(process), process.host)
                     others = {name: beat for name, beat in self.rows.items() if name != process.name}
-                    process.keeper.hear(others, self.wall(process), 1_000 + self.seconds)
+                    true = START + timedelta(seconds=self.seconds)
+                    database = true + self.database if self.database is not None else None
+                    process.keeper.hear(others, self.wall(process), 1_000 + self.seconds, database)
                 worst = max(worst, abs(self.off(process.name)))
         return worst
 
@@ -120,14 +131,78 @@ def test_the_smaller_machine_is_outvoted() -> None:
     assert world.run(60) < CLOSE
 
 
-def test_alone_the_clock_is_believed_at_the_start_and_no_jump_after_it() -> None:
+def test_alone_the_clock_is_believed_at_the_start_and_a_jump_a_minute_after_it() -> None:
     world = World("web")
     world["web"].error = HOUR
     world.run(10)
     assert world.off("web") == pytest.approx(3600)
     world["web"].error = timedelta()
-    world.run(60)
+    world.run(59)
     assert world.off("web") == pytest.approx(3600)
+    world.run(5)
+    assert world.off("web") == pytest.approx(0)
+
+
+def machine(world: World, host: str, error: timedelta) -> None:
+    """Set the clock of a machine, which all its processes read."""
+    for process in world.processes:
+        if process.host == host:
+            process.error = error
+
+
+BAD_BIG = ("bad.1", "bad.2", "bad.3", "bad.4", "good.1", "good.2")
+
+
+@pytest.mark.parametrize("error", [HOUR, -HOUR])
+@pytest.mark.parametrize("starts_wrong", [True, False])
+def test_a_machine_has_one_vote_however_many_processes_it_has(error: timedelta, starts_wrong: bool) -> None:
+    world = World(*BAD_BIG, "fair.1")
+    if not starts_wrong:
+        world.run(20)
+    machine(world, "bad", error)
+    world.run(7 if starts_wrong else 0)
+    assert world.run(60) < CLOSE
+
+
+@pytest.mark.parametrize("error", [HOUR, -HOUR])
+def test_between_two_machines_the_database_decides(error: timedelta) -> None:
+    world = World(*BAD_BIG, database=timedelta())
+    machine(world, "bad", error)
+    world.run(7)
+    assert world.run(60) < CLOSE
+
+
+def test_a_database_that_is_wrong_misleads_nobody() -> None:
+    assert World(*NAMES, database=HOUR).run(60) < CLOSE
+    assert World(*BAD_BIG, database=HOUR).run(60) < CLOSE
+
+
+def test_of_two_machines_neither_follows_the_other_and_whoever_is_put_right_is_believed_a_minute_later() -> None:
+    world = World(*BAD_BIG)
+    machine(world, "bad", HOUR)
+    world.run(80)
+    assert [round(world.off(name)) for name in BAD_BIG] == [3600] * 4 + [0] * 2
+    machine(world, "bad", timedelta())
+    world.run(50)
+    assert [round(world.off(name)) for name in BAD_BIG] == [3600] * 4 + [0] * 2
+    world.run(20)
+    assert [round(world.off(name)) for name in BAD_BIG] == [0] * 6
+
+
+def test_a_jump_that_another_machine_contradicts_is_never_believed() -> None:
+    world = World(*BAD_BIG)
+    world.run(20)
+    machine(world, "bad", HOUR)
+    assert world.run(200) < CLOSE
+
+
+def test_what_was_voted_down_is_not_believed_when_the_voters_are_gone() -> None:
+    keeper = Timekeeper()
+    for count in (1, 2):
+        keeper.hear({name: Beat(count, START + HOUR) for name in NAMES[:2]}, START, 0.0)
+    for second in range(2, 120, 2):
+        keeper.hear({}, START + timedelta(seconds=second), float(second))
+    assert keeper.correction == HOUR
 
 
 def test_one_peer_alone_decides_nothing() -> None:

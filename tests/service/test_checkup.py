@@ -15,7 +15,7 @@ from alertd.service import heartbeat, posting, self_test
 from alertd.service.checkup import Patient, examine
 from alertd.service.findings import WORDS, Finding, worst_first
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries
+from alertd.store import circuits, deliveries
 from alertd.store.ballast import Ballast
 from alertd.store.deliveries import Settlement
 from tests import installation
@@ -137,6 +137,16 @@ async def test_the_self_test(rt: Runtime, clock: Clock) -> None:
     assert await told() == ("warning", "self_test_stale")
 
 
+async def test_a_self_test_that_everybody_slept_through_proves_nothing(rt: Runtime, clock: Clock) -> None:
+    at = clock().astimezone(rt.zone).time().replace(second=0, microsecond=0)
+    settle(rt, "taro", takes_self_test=True, quiet_hours=("11:00", "13:00"))
+    self_test.start_if_due(rt, at)
+    clock.move(minutes=5)
+    self_test.check_due(rt)
+    found = by_name(await examine(replace(patient(rt), self_test=at)))["self_test"]
+    assert (found.level, found.word) == ("warning", "self_test_unproven")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_is_there_in_both_languages(language: str) -> None:
     assert [word for word, texts in WORDS.items() if not texts.get(language)] == []  # type: ignore[call-overload]
@@ -150,6 +160,38 @@ async def test_a_full_disk(rt: Runtime, tmp_path: Path) -> None:
         assert (await levels(patient(rt)))["disk"] == "ok"
         disk.fill()
         assert (await levels(patient(rt)))["disk"] == "fault"
+
+
+async def test_where_the_database_lies_elsewhere_the_data_directory_s_disk_is_told(rt: Runtime, tmp_path: Path) -> None:
+    assert "disk" not in await levels(replace(patient(rt), data_dir=tmp_path / "not made yet"))
+    with mounted(tmp_path / "disk", 8) as disk:
+        found = by_name(await examine(replace(patient(rt), data_dir=disk.path)))["disk"]
+    assert (found.level, found.word) == ("warning", "data_dir_low")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lane", "waits", "level"),
+    [
+        (59, "example.jp", True, "warning"),
+        (61, "example.jp", True, "fault"),
+        (61, "*", True, "fault"),
+        (61, "elsewhere.jp", True, "warning"),
+        (61, "example.jp", False, "warning"),
+    ],
+)
+async def test_a_circuit_that_keeps_messages_waiting_for_a_minute_is_a_fault(
+    rt: Runtime, clock: Clock, seconds: int, lane: str, waits: bool, level: str
+) -> None:
+    if waits:
+        settle(rt, "taro")
+        alert(rt)
+    row = {"channel": "email", "provider": "primary", "lane": lane, "state": "half-open", "reason": "no answer"}
+    with rt.store.write() as connection:
+        circuits.replace(connection, "w1", [{**row, "since": clock() - timedelta(seconds=seconds)}])
+        circuits.replace(connection, "w2", [{**row, "since": clock()}])
+    found = by_name(await examine(patient(rt)))["circuit:email"]
+    assert found.level == level
+    assert "no answer" in found.message("ja")
 
 
 async def test_a_channel_that_is_not_set_up_matters_when_somebody_has_an_address(rt: Runtime) -> None:

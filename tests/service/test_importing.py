@@ -1,12 +1,15 @@
 """People from a CSV file: whole or not at all, as Excel writes it."""
 
+from pathlib import Path
+
 import pytest
 
-from alertd.core.errors import Invalid
+from alertd.core.errors import DiskFull, Invalid
 from alertd.core.roles import Role
 from alertd.service import directory, posting
 from alertd.service.importing import Report, decode, import_people
 from alertd.service.runtime import Runtime
+from alertd.store.ballast import Ballast
 from tests.installation import BOSS, actor, draft, group, settle
 
 HEADER = "id,name,email,phone,language,groups,active\n"
@@ -149,3 +152,15 @@ def test_ten_thousand_rows_are_taken_in_and_then_found_unchanged(rt: Runtime) ->
     assert take_in(rt, text).unchanged == 10_000
     assert directory.list_groups(rt)[0]["members"] == 10_000
     assert posting.check(rt, draft()).ways == {"webpush": 0, "sms": 10_000, "email": 10_000}
+
+
+def test_a_full_disk_takes_nobody_in(rt: Runtime, tmp_path: Path) -> None:
+    settle(rt, "taro")
+    rt.store.ballast = Ballast(tmp_path / "ballast", 1024)  # not in place
+    with pytest.raises(DiskFull):
+        take_in(rt, "id,name\nhana,花\n")
+    with pytest.raises(DiskFull):
+        settle(rt, "hana")
+    assert import_people(rt, actor("manager", Role.MANAGER), "id,name\nhana,花\n", dry_run=True).made == ["hana"]
+    assert set(listed(rt)) >= {"taro"}
+    assert "hana" not in listed(rt)

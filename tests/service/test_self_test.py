@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from alertd.core.delivery import State, Transition
+from alertd.core.delivery import Receipt, State, Transition
 from alertd.core.errors import NotFound
 from alertd.core.roles import Role
+from alertd.core.usage import beyond_ceiling
 from alertd.service import directory, self_test, watching
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, self_tests
-from alertd.store.deliveries import Settlement
+from alertd.store import alerts, deliveries, receipts, self_tests
+from alertd.store.deliveries import NOT_ATTEMPTED, Settlement
 from alertd.store.rows import Row
 from tests.installation import Bell, Clock, actor, settle
 from tests.threads import at_once
@@ -180,6 +181,66 @@ def test_neither_the_test_nor_the_notice_is_seen_by_anybody_else(town: Runtime, 
 def test_what_waits_for_the_end_of_quiet_hours_is_no_failure(town: Runtime, clock: Clock) -> None:
     settle(town, "tester", phone=None, quiet_hours=("09:00", "10:30"))
     assert self_test.start_if_due(town, AT) is not None
+    clock.move(minutes=5)
+    self_test.check_due(town)
+    assert last(town)["failures"] == []
+    with town.store.read() as connection:
+        assert self_tests.last_success(connection) is None, "nor does it prove anything"
+        assert not self_tests.went_out(connection, last(town)["alert_id"])
+
+
+def test_one_that_went_to_nobody_proves_nothing(town: Runtime, clock: Clock) -> None:
+    directory.take_self_test(town, actor("tester"), False)
+    self_test.start_if_due(town, AT)
+    clock.move(minutes=5)
+    self_test.check_due(town)
+    with town.store.read() as connection:
+        assert self_tests.last(connection) is not None
+        assert self_tests.last_success(connection) is None
+
+
+def day_of_tests(rt: Runtime, clock: Clock, receipt: bool) -> None:
+    """One self-test that both providers take; with a receipt for the SMS, or without."""
+    self_test.start_if_due(rt, AT)
+    name = f"sms of {clock()}"
+    finish(rt, "sms", Transition(State.SENT, provider_id=name))
+    finish(rt, "email", SENT)
+    if receipt:
+        with rt.store.write() as connection:
+            receipts.keep(connection, "sms", Receipt(name, True), rt.now())
+            receipts.apply(connection, rt.now())
+    clock.move(minutes=5)
+    self_test.check_due(rt)
+
+
+def test_where_receipts_came_before_one_is_waited_for(town: Runtime, clock: Clock) -> None:
+    day_of_tests(town, clock, receipt=True)
+    assert (last(town)["day"], last(town)["failures"]) == ("2026-11-22", [])
+    clock.time = TEN + timedelta(days=1)
+    day_of_tests(town, clock, receipt=False)
+    clock.move(minutes=9, seconds=59)
+    self_test.check_due(town)
+    assert last(town)["day"] == "2026-11-22", "it is not over yet"
+    clock.move(seconds=1)
+    self_test.check_due(town)
+    (failure,) = last(town)["failures"]
+    assert (last(town)["day"], failure["channel"], failure["state"]) == ("2026-11-23", "sms", "sent")
+    assert "no receipt" in failure["reason"]
+    (notice,) = notices(town, "chief")
+    assert sent_to(town, notice["id"]) == {("chief", "email")}
+
+
+def test_where_no_receipt_ever_came_none_is_waited_for(town: Runtime, clock: Clock) -> None:
+    for day in range(2):
+        clock.time = TEN + timedelta(days=day)
+        day_of_tests(town, clock, receipt=False)
+    assert (last(town)["day"], last(town)["failures"]) == ("2026-11-23", [])
+
+
+def test_what_the_ceiling_of_costs_cancelled_is_no_failure(town: Runtime, clock: Clock) -> None:
+    self_test.start_if_due(town, AT)
+    finish(town, "email", SENT)
+    finish(town, "sms", Transition(State.CANCELLED, beyond_ceiling(5), counted=False), NOT_ATTEMPTED)
     clock.move(minutes=5)
     self_test.check_due(town)
     assert last(town)["failures"] == []

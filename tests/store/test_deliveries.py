@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ class TestClaim:
     def test_a_claim_has_everything_that_an_attempt_needs(self, rt: Runtime, alert_id: str) -> None:
         (claimed,) = claim(rt)
         assert (claimed.alert_id, claimed.address, claimed.language) == (alert_id, {"email": "taro@example.jp"}, "ja")
-        assert (claimed.attempt, claimed.tries, claimed.dark_since) == (1, 1, None)
+        assert (claimed.attempt, claimed.tries, claimed.dark) == (1, 1, {})
         assert claimed.key == f"{alert_id}.1.0.0.{claimed.subscription_id}"
 
     def test_what_is_claimed_is_on_its_way_and_nobody_else_s(self, rt: Runtime, alert_id: str) -> None:
@@ -219,7 +219,40 @@ class TestLanes:
         with rt.store.write() as connection:
             deliveries.lapse(connection, ["w1"], rt.now())
         (again,) = claim(rt)
-        assert (again.provider, again.dark_provider) == (PRIMARY, "secondary")
+        assert (again.provider, again.dark) == (PRIMARY, {"secondary": START})
+
+
+class TestDark:
+    def test_every_provider_is_known_that_may_have_taken_it(self, rt: Runtime, clock: Clock, alert_id: str) -> None:
+        began: dict[str, datetime] = {}
+        for provider in ("primary", "secondary", "primary"):
+            began.setdefault(provider, clock())
+            flows = Flows(("primary", "secondary"), 100)
+            if provider == "secondary":
+                flows.refuse(flows.begin("primary", "", 0), "20003", 0)
+            with rt.store.write() as connection:
+                room = flows.room(10, {"primary": 10, "secondary": 10}, 1)
+                (taken,) = deliveries.claim(connection, "email", "w1", 10, clock(), room)
+                assert taken.provider == provider
+                deliveries.lapse(connection, ["w1"], clock())
+            clock.move(minutes=1)
+        (again,) = claim(rt)
+        assert again.dark == began
+
+    def test_what_other_deliveries_to_the_same_person_hold_is_known(self, rt: Runtime, alert_id: str) -> None:
+        (first,) = claim(rt)
+        settled(rt, first, Accepted("m1"))
+        with rt.store.write() as connection:
+            row = rows(rt, alert_id)["taro"]
+            repeated = {key: row[key] for key in row if key not in ("id", "person_id")}
+            fresh = {"repeat": 1, "state": "pending", "attempt": 0, "tries": 0, "provider_id": None}
+            deliveries.add(connection, [repeated | fresh])
+        (second,) = claim(rt)
+        assert second.others == frozenset(), "nothing is in the dark"
+        settled(rt, second, Deferred("no answer", dark=True))
+        with rt.store.write() as connection:
+            (again,) = deliveries.claim(connection, "email", "w1", 10, rt.now() + timedelta(hours=1))
+        assert again.others == {"m1"}
 
 
 class TestRevisions:
@@ -254,9 +287,9 @@ class TestRevisions:
     def test_a_channel_with_nothing_but_older_revisions_has_nothing_due(self, rt: Runtime, alert_id: str) -> None:
         (early,) = claim(rt)
         update(rt, alert_id)
+        settled(rt, early, Deferred("busy"))
         (current,) = claim(rt)
         settled(rt, current, Accepted("m1"))
-        settled(rt, early, Deferred("busy"))
         with rt.store.read() as connection:
             assert deliveries.due_channels(connection, rt.now() + timedelta(minutes=5)) == []
 
@@ -272,7 +305,7 @@ class TestUnclaim:
         row = rows(rt, alert_id)["taro"]
         assert (row["state"], row["tries"], row["worker_id"]) == ("pending", 0, None)
         (again,) = claim(rt)
-        assert (again.attempt, again.tries, again.dark_since) == (2, 1, None)
+        assert (again.attempt, again.tries, again.dark) == (2, 1, {})
 
     def test_only_while_it_is_still_theirs(self, rt: Runtime, alert_id: str) -> None:
         (first,) = claim(rt, "w1")
@@ -282,7 +315,7 @@ class TestUnclaim:
         (again,) = claim(rt, "w2")
         assert self.unclaim(rt, first) == 0
         assert state(rt, alert_id) is State.SENDING
-        assert again.dark_since is not None
+        assert again.dark
 
 
 class TestSettle:
@@ -317,12 +350,28 @@ class TestSettle:
         (early,) = claim(rt, "w1")
         with rt.store.write() as connection:
             assert deliveries.lapse(connection, ["w1"], rt.now()) == 1
-        assert not settled(rt, early, Refused("late"))
         (again,) = claim(rt, "w2")
         assert not settled(rt, early, Refused("late"))
         assert state(rt, alert_id) is State.SENDING
         assert settled(rt, again, Accepted("m2"))
         assert rows(rt, alert_id)["taro"]["provider_id"] == "m2"
+
+    @pytest.mark.parametrize(("outcome", "result"), [(Accepted("m1"), State.SENT), (Gone("no such box"), State.FAILED)])
+    def test_a_worker_that_wakes_late_still_tells_what_nobody_has_claimed_since(
+        self, rt: Runtime, alert_id: str, outcome: Outcome, result: State
+    ) -> None:
+        (early,) = claim(rt, "w1")
+        with rt.store.write() as connection:
+            assert deliveries.lapse(connection, ["w1"], rt.now()) == 1
+        assert settled(rt, early, outcome)
+        assert state(rt, alert_id) is result
+        assert claim(rt, "w2") == [], "nobody is written to twice"
+
+    def test_one_that_was_settled_or_given_back_is_not_told_again(self, rt: Runtime, alert_id: str) -> None:
+        (first,) = claim(rt)
+        assert settled(rt, first, Deferred("busy", dark=True))
+        assert not settled(rt, first, Accepted("m1"))
+        assert state(rt, alert_id) is State.PENDING
 
     def test_an_attempt_that_our_own_fault_stopped_does_not_count(self, rt: Runtime, alert_id: str) -> None:
         for _ in range(3):
@@ -420,7 +469,7 @@ class TestWhatASettlementLeavesBehind:
         settled(rt, claim(rt)[0], Deferred("no answer in time", dark=True))
         clock.move(minutes=1)
         (again,) = claim(rt)
-        assert (again.dark_since, again.dark_provider) == (START, "primary")
+        assert again.dark == {"primary": START}
 
     def test_a_phone_that_shows_it_before_the_provider_has_answered_takes_nothing_away(
         self, rt: Runtime, alert_id: str
@@ -485,15 +534,15 @@ class TestGivingBack:
             assert deliveries.lapse(connection, ["dead", "deader"], rt.now()) == 1
         (again,) = claim(rt, "w2")
         assert again.attempt == 2
-        assert again.dark_since == START, "nobody knows how the first attempt ended"
-        assert first.dark_since is None
+        assert again.dark == {"primary": START}, "nobody knows how the first attempt ended"
+        assert first.dark == {}
 
     def test_an_attempt_whose_outcome_is_known_is_not_in_the_dark(self, rt: Runtime, clock: Clock) -> None:
         settle(rt, "taro")
         alert(rt)
         settled(rt, claim(rt)[0], Deferred("busy"))
         clock.move(minutes=1)
-        assert claim(rt)[0].dark_since is None
+        assert claim(rt)[0].dark == {}
 
     def test_what_is_held_by_nobody_who_is_listed_is_given_back(self, rt: Runtime, alert_id: str) -> None:
         heartbeat.start(rt, "alive", "worker", "email")

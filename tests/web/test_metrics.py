@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alertd.core.delivery import State, Transition
 from alertd.service import heartbeat
-from alertd.store import deliveries
+from alertd.store import circuits, deliveries
 from alertd.store.deliveries import Settlement
 from alertd.store.engine import Store
 from alertd.web import metrics
@@ -65,6 +65,39 @@ async def test_what_is_sent_or_held_is_counted_as_such(town: Town, clock: Clock)
     clock.move(hours=25)
     found = await samples(town)
     assert (metrics.DELIVERIES, (("channel", "email"), ("state", "sent"))) not in found
+
+
+async def test_for_five_seconds_everybody_gets_the_same_numbers(town: Town, clock: Clock) -> None:
+    await town.alert()
+    assert (await samples(town))[metrics.ACTIVE_ALERTS, ()] == 1
+    await town.alert()
+    clock.move(seconds=4.9)
+    assert (await samples(town))[metrics.ACTIVE_ALERTS, ()] == 1
+    clock.move(seconds=0.1)
+    assert (await samples(town))[metrics.ACTIVE_ALERTS, ()] == 2
+
+
+async def test_every_role_that_should_run_is_there_if_with_0(open_site: Callable[..., Site]) -> None:
+    site = open_site()
+    async with Town(site) as town:
+        object.__setattr__(site.rt, "roles", ("clock", "web", "bounces"))
+        found = await samples(town)
+    processes = {tuple(value for _, value in labels) for name, labels in found if name == metrics.PROCESSES}
+    assert processes == {("", "clock"), ("", "web"), ("", "bounces"), *((channel, "worker") for channel in CHANNELS)}
+
+
+CHANNELS = ("webpush", "sms", "email")
+
+
+async def test_mail_domains_are_not_told(town: Town, clock: Clock) -> None:
+    row = {"provider": "primary", "state": "open", "reason": "no answer", "since": clock()}
+    lanes = [("email", "taro.example.jp"), ("email", "hana.example.jp"), ("email", "*"), ("webpush", "push.example")]
+    with town.rt.store.write() as connection:
+        circuits.replace(connection, "w1", [{**row, "channel": channel, "lane": lane} for channel, lane in lanes])
+    found = await samples(town)
+    told = {(dict(labels)["channel"], dict(labels)["lane"]): value for (name, labels), value in found.items()
+            if name == metrics.CIRCUITS}  # fmt: skip
+    assert told == {("email", ""): 1, ("email", "*"): 1, ("webpush", "push.example"): 1}
 
 
 async def test_connections_and_the_lag_behind_the_log(town: Town) -> None:

@@ -1,7 +1,7 @@
 """Channels that talk to nobody."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -56,9 +56,13 @@ class Homing(Pigeon):
         super().__init__()
         self.found = found
         self.asked: list[datetime] = []
+        self.others: set[str] = set()
 
-    async def find(self, address: Address, message: Message, *, since: datetime) -> Outcome | None:
+    async def find(
+        self, address: Address, message: Message, *, since: datetime, others: Collection[str] = ()
+    ) -> Outcome | None:
         self.asked.append(since)
+        self.others |= set(others)
         return self.found
 
 

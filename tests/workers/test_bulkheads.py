@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from alertd.core.audience import Audience
 from alertd.core.delivery import Accepted, Deferred, Misconfigured, Refused
 from alertd.core.flow import Flows
 from alertd.core.message import Budget
 from alertd.core.segments import count_segments
-from alertd.service import heartbeat, reaching
+from alertd.service import heartbeat, posting, reaching, watching
 from alertd.service.runtime import Runtime
 from alertd.store import circuits, counters, deliveries
 from channels.base import Context, VapidKey
@@ -25,6 +26,8 @@ from tests.workers.pigeons import Homing, Pigeon, rows, states
 from workers.circuit_board import CircuitBoard
 from workers.deliver import Deliverer
 from workers.lease import Lease
+
+NOT_TO_THEM = Misconfigured("400 21608 unverified", of_recipient=True)
 
 
 class Ticks:
@@ -42,13 +45,10 @@ class Ticks:
 class Text(Pigeon):
     """Takes letters over as if they were SMS: they cost parts."""
 
-    daily_parts: int | None = None
-
     def __init__(self, daily_parts: int | None = None) -> None:
         super().__init__()
-        self.budget = Budget("short", 3, 4)
+        self.budget = Budget("short", 3, 4, daily_parts=daily_parts)
         self.kind = "sms"
-        self.daily_parts = daily_parts
 
     async def send(self, address: Any, message: Any, **options: Any) -> Any:
         return await super().send({"email": address["phone"]}, message, **options)
@@ -125,6 +125,25 @@ class TestLanes:
         await deliverer.drain()
         assert set(states(rt, alert_id).values()) == {"sent"}
 
+    async def test_a_server_that_fails_and_asks_for_a_pause_fails_all_the_same(self, rt: Runtime) -> None:
+        towns(rt, "ill", each=10)
+        pigeon = Pigeon()
+        pigeon.answers = {f"ill{number}": Deferred("503 busy", timedelta(seconds=5)) for number in range(10)}
+        deliverer = Deliverer(rt, {"primary": pigeon}, "w1", monotonic=Ticks())
+        await deliverer.drain()
+        assert [(each["lane"], each["state"]) for each in deliverer.circuits()] == [("ill.jp", "open")]
+
+    async def test_mailboxes_that_are_busy_do_not_close_their_lane(self, rt: Runtime) -> None:
+        alert_id = towns(rt, "a", each=10)
+        pigeon = Pigeon()
+        busy = Deferred("450 4.2.1 busy", of_recipient=True)
+        pigeon.answers = {f"a{number}": busy for number in range(9)}
+        deliverer = Deliverer(rt, {"primary": pigeon}, "w1", monotonic=Ticks())
+        await deliverer.drain()
+        assert len(pigeon.sent) == 10
+        assert deliverer.circuits() == []
+        assert states(rt, alert_id)["a9"] == "sent"
+
 
 class TestCircuitBoard:
     def row(self, lane: str, age: float, state: str = "open") -> dict[str, Any]:
@@ -187,6 +206,78 @@ class TestTwoProviders:
         await deliverer.drain()
         assert states(rt, alert_id) == {"a0": "held"}
 
+    @pytest.mark.parametrize("reason", ["429 Too Many Requests", "429 20429 too many", "400 14107 too fast"])
+    async def test_the_second_takes_over_while_the_first_wants_a_pause(self, rt: Runtime, reason: str) -> None:
+        alert_id = towns(rt, "a", each=8)
+        first, second = Pigeon(concurrency=2), Pigeon()
+        first.answers = {f"a{number}": Deferred(reason, timedelta(seconds=50)) for number in range(8)}
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w1", monotonic=Ticks())
+        await deliverer.drain()
+        assert (len(first.sent), len(second.sent)) == (2, 6)
+        assert deliverer.circuits() == []
+        assert sorted(states(rt, alert_id).values()) == ["pending"] * 2 + ["sent"] * 6
+
+    async def test_the_second_takes_over_from_a_first_that_fails_and_asks_for_a_pause(self, rt: Runtime) -> None:
+        alert_id = towns(rt, "a", each=8)
+        first, second = Pigeon(concurrency=4), Pigeon()
+        first.answers = {f"a{number}": Deferred("503 busy", timedelta(seconds=50)) for number in range(8)}
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w1", monotonic=Ticks())
+        await deliverer.drain()
+        assert sorted(states(rt, alert_id).values()) == ["pending"] * len(first.sent) + ["sent"] * len(second.sent)
+        assert len(second.sent) >= 4
+
+    async def test_whom_the_first_may_not_write_to_is_written_to_by_the_second_and_nobody_else(
+        self, rt: Runtime
+    ) -> None:
+        alert_id = towns(rt, "a", each=6)
+        first, second = Pigeon(), Pigeon()
+        first.answers = {"a0": NOT_TO_THEM, "a1": NOT_TO_THEM}
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w1")
+        await deliverer.drain()
+        await deliverer.drain()
+        assert len(first.sent) == 6
+        assert sorted(address for address, _, _ in second.sent) == ["a0@a.jp", "a1@a.jp"]
+        assert set(states(rt, alert_id).values()) == {"sent"}
+        assert deliverer.circuits() == []
+
+    @pytest.mark.parametrize("other", [Misconfigured("400 21408", of_recipient=True), Misconfigured("401 20003")])
+    async def test_whom_neither_may_write_to_is_held_after_one_attempt_each(
+        self, rt: Runtime, other: Misconfigured
+    ) -> None:
+        alert_id = towns(rt, "a", each=1)
+        first, second = Pigeon(), Pigeon()
+        first.answers["a0"], second.answers["a0"] = NOT_TO_THEM, other
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w1")
+        for _ in range(3):
+            await deliverer.drain()
+        assert (len(first.sent), len(second.sent)) == (1, 1)
+        assert states(rt, alert_id) == {"a0": "held"}
+        del second.answers["a0"]
+        posting.release_held(rt, ["email"])
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w2")
+        await deliverer.drain()
+        await deliverer.drain()
+        assert states(rt, alert_id) == {"a0": "sent"}, "the second was mended, and is asked again"
+
+    async def test_whom_the_only_one_may_not_write_to_is_held(self, rt: Runtime) -> None:
+        alert_id = towns(rt, "a", each=2)
+        pigeon = Pigeon()
+        pigeon.answers["a0"] = NOT_TO_THEM
+        await Deliverer(rt, {"primary": pigeon}, "w1").drain()
+        assert len(pigeon.sent) == 2, "what succeeds beside it releases nothing"
+        assert states(rt, alert_id) == {"a0": "held", "a1": "sent"}
+
+    async def test_those_who_wait_for_the_second_keep_nobody_behind_them_waiting(self, rt: Runtime) -> None:
+        towns(rt, "a", each=3)
+        first, second = Pigeon(concurrency=1), Pigeon()
+        first.answers = {f"a{number}": NOT_TO_THEM for number in range(3)}
+        second.answers = {f"a{number}": Deferred("429", timedelta(seconds=50)) for number in range(3)}
+        alert_id = towns(rt, "b", each=3)
+        deliverer = Deliverer(rt, {"primary": first, "secondary": second}, "w1", monotonic=Ticks())
+        await deliverer.drain()
+        found = states(rt, alert_id)
+        assert {found[f"b{number}"] for number in range(3)} == {"sent"}
+
     async def test_the_second_takes_over_the_lane_on_which_the_first_refuses_connections(
         self, rt: Runtime, clock: Clock
     ) -> None:
@@ -214,6 +305,16 @@ class TestTwoProviders:
         assert not pigeons["secondary"].sent
         row = rows(rt, alert_id)["a0"]
         assert (row["state"], row["provider"], row["provider_id"]) == ("sent", where, "m7")
+
+    async def test_every_provider_is_asked_that_may_have_it(self, rt: Runtime) -> None:
+        alert_id = towns(rt, "a", each=1)
+        leave_in_the_dark(rt, "primary")
+        leave_in_the_dark(rt, "secondary")
+        pigeons = {"primary": Homing(None), "secondary": Homing(Accepted("m7"))}
+        await Deliverer(rt, pigeons, "w1").drain()
+        assert {name: len(pigeon.asked) for name, pigeon in pigeons.items()} == {"primary": 1, "secondary": 1}
+        row = rows(rt, alert_id)["a0"]
+        assert (row["state"], row["provider"], row["provider_id"]) == ("sent", "secondary", "m7")
 
     async def test_one_that_was_not_taken_in_the_dark_is_sent_at_the_provider_of_now(self, rt: Runtime) -> None:
         alert_id = towns(rt, "a", each=1)
@@ -321,20 +422,26 @@ class TestCeiling:
         self, rt: Runtime, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         self.town(rt, 1)
+        settle(rt, "chief", role="admin", phone="090-1111-2222")
         caplog.set_level(logging.WARNING)
         told = []
         for _ in range(12):
-            alert(rt)
+            alert(rt, audience=Audience(people=("p0",)))
             await self.drain(rt, 20)
             told.append([record.getMessage().split(" %")[0] for record in caplog.records])
             caplog.clear()
         assert [words[0] for words in told if words] == ["50", "80", "100"]
         assert max(map(len, told)) == 1
+        heard = [row for row in watching.read_inbox(rt, actor("chief")) if row["kind"] == "notice"]
+        assert sorted(row["title"].partition("上限の")[2].split(" %")[0] for row in heard) == ["100", "50", "80"]
+        with rt.store.read() as connection:
+            ways = [row["channel"] for told in heard for row in deliveries.of_people(connection, told["id"], ["chief"])]
+        assert ways == ["email"] * 3
         clock.move(hours=24)
         assert self.used(rt) > 20, "of the day before"
-        drill = alert(rt, drill=True)
+        drill = alert(rt, drill=True, audience=Audience(people=("p0",)))
         await self.drain(rt, 20)
-        assert set(states(rt, drill).values()) == {"sent"}
+        assert states(rt, drill) == {"p0": "sent"}
 
 
 class TestLease:
@@ -365,7 +472,7 @@ class TestLease:
         ticks = Ticks()
 
         class Slow(Homing):
-            async def find(self, address: Any, message: Any, *, since: Any) -> None:
+            async def find(self, *address: Any, **options: Any) -> None:
                 ticks.at += 9
 
         slow = Slow(None)
@@ -431,4 +538,28 @@ class TestRealPushServices:
         with rt.store.read() as connection:
             assert circuits.not_closed(connection) == []
         assert sorted(len(push.messages) for push in services) == [20, 20]
+        await channel.aclose()
+
+    async def test_one_that_sends_us_elsewhere_fails_and_loses_nothing(
+        self, rt: Runtime, clock: Clock, services: tuple[PushService, PushService]
+    ) -> None:
+        push, _ = services
+        clock.time = datetime.now(UTC)
+        key = generate_key()
+        for number in range(5):
+            self.subscribe(rt, push, f"p{number}", key)
+        push.answer(302, times=None)
+        alert_id = alert(rt)
+        context = Context(PUBLIC_URL, "みどり市", "JP", {key.id: key})
+        channel = WebPush(context, "mailto:admin@example.jp", PushHosts.parse(push.host))
+        ticks = Ticks()
+        deliverer = Deliverer(rt, {"primary": channel}, "w1", monotonic=ticks)
+        await deliverer.drain()
+        assert set(states(rt, alert_id).values()) == {"pending"}
+        assert [(each["lane"], each["state"]) for each in deliverer.circuits()] == [(push.host, "open")]
+        push.reset_plans()
+        clock.move(minutes=2)
+        ticks.at += 1
+        await deliverer.drain()
+        assert set(states(rt, alert_id).values()) == {"sent"}
         await channel.aclose()

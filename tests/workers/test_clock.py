@@ -1,13 +1,18 @@
 """The clock's duties, tick by tick, and by what it tells that a worker is dead."""
 
+import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
 from alertd.core.delivery import Receipt, State, Transition
 from alertd.core.errors import StoreUnavailable
+from alertd.core.escalation import Plan, Step
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance, receipts
+from alertd.store import alerts, deliveries, instance, receipts, schema, steps
 from alertd.store.deliveries import Claim, Settlement
 from tests.installation import Bell, alert, settle
 from tests.installation import Clock as Time
@@ -134,7 +139,7 @@ class TestTick:
     def test_it_lists_itself_and_counts_up(self, rt: Runtime) -> None:
         clock = Clock(rt, "c1", 1.0)
         for _ in range(3):
-            clock.tick()
+            clock.beat()
         with rt.store.read() as connection:
             (row,) = instance.list_workers(connection)
         assert (row["id"], row["role"], row["beat"]) == ("c1", "clock", 2)
@@ -156,7 +161,72 @@ class TestTick:
         bell.rung.clear()
         Clock(replace(rt, now=now), "c1", 1.0).tick()
         assert "work:email" in bell.rung
-        assert listed(rt) == {"c1"}
+
+    def test_it_beats_whatever_a_duty_takes(self, rt: Runtime, time: Time) -> None:
+        settle(rt, "taro")
+        alert(rt)
+        stuck, beaten, free = threading.Event(), threading.Semaphore(0), threading.Event()
+
+        class Stuck(Bell):
+            def work(self, channels: Iterable[str]) -> None:
+                stuck.set()
+                free.wait(60)
+
+        def now() -> datetime:
+            if threading.current_thread().name == "heartbeat":
+                beaten.release()
+                if not stuck.is_set():
+                    raise ZeroDivisionError  # nor does one that fails end the others
+            return time()
+
+        clock = Clock(replace(rt, now=now, bell=Stuck()), "c1", 0.01, beat_seconds=0.01)
+        running = threading.Thread(target=clock.run)
+        running.start()
+        assert stuck.wait(30)
+        for _ in range(5):
+            assert beaten.acquire(timeout=30)
+        clock.stop()
+        free.set()
+        running.join(30)
+        assert not running.is_alive()
+        assert listed(rt) == set()
+
+    def test_it_starts_a_few_steps_at_a_time(self, rt: Runtime, time: Time) -> None:
+        settle(rt, "taro")
+        plan = Plan((Step(0, ("email",)), Step(60, ("email",))))
+        alert_ids = [alert(rt, plan=plan) for _ in range(7)]
+        time.move(seconds=60)
+        clock = Clock(rt, "c1", 1.0)
+
+        def started() -> int:
+            with rt.store.read() as connection:
+                runs = [run for alert_id in alert_ids for run in steps.of_alert(connection, alert_id)]
+            return sum(run["step"] == 1 and run["started_at"] is not None for run in runs)
+
+        counts = []
+        for _ in range(3):
+            clock.tick()
+            counts.append(started())
+        assert counts == [3, 6, 7]
+
+    def test_once_a_day_it_clears_away_what_is_over(self, rt: Runtime, time: Time) -> None:
+        clock = Clock(rt, "c1", 1.0)
+
+        def keep(name: str) -> None:
+            with rt.store.write() as connection:
+                receipts.keep(connection, "email", Receipt(name, True), rt.now())
+
+        def kept() -> set[str]:
+            with rt.store.read() as connection:
+                return set(connection.execute(select(schema.receipts.c.provider_id)).scalars())
+
+        keep("old")
+        clock.tick()
+        time.move(days=20)
+        keep("young")
+        time.move(days=11)
+        clock.tick()
+        assert kept() == {"young"}
 
     def test_several_clocks_that_tick_at_once_do_each_thing_once(self, rt: Runtime, time: Time, bell: Bell) -> None:
         settle(rt, "taro")

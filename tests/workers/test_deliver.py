@@ -2,14 +2,17 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused, State
 from alertd.service import posting, watching
+from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries
-from tests.installation import BUDGETS, PUBLIC_URL, Bell, Clock, alert, settle
+from alertd.store import deliveries, schema
+from tests.installation import BOSS, BUDGETS, PUBLIC_URL, Bell, Clock, alert, settle
 from tests.services import wait_until
 from tests.workers.pigeons import Homing, Pigeon, rows, states
 from workers.deliver import Deliverer
@@ -194,6 +197,47 @@ class TestDark:
         clock.move(minutes=1)
         await Deliverer(rt, {"primary": homing}, "w2").drain()
         assert (states(rt, alert_id), homing.asked, len(homing.sent)) == ({"taro": "sent"}, [began], sent)
+
+    @pytest.mark.parametrize(
+        ("outcome", "went"),
+        [
+            (Deferred("no answer in time", dark=True), True),
+            (ZeroDivisionError("in the middle of it"), True),
+            (Deferred("busy"), False),
+        ],
+        ids=["dark", "broken", "busy"],
+    )
+    async def test_whom_it_may_have_reached_in_the_dark_is_told_when_it_is_called_off(
+        self, rt: Runtime, outcome: Outcome | Exception, went: bool
+    ) -> None:
+        settle(rt, "taro")
+        settle(rt, "hanako")
+        alert_id = alert(rt)
+        pigeon = Pigeon()
+        pigeon.answers["taro"] = outcome
+        deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
+        await deliverer.drain()
+        pigeon.answers.clear()
+        pigeon.sent.clear()
+        revise(rt, BOSS, alert_id, Revision("cancel", "解除しました", "もう安全です。"))
+        await deliverer.drain()
+        assert ("taro@example.jp" in {address for address, _, _ in pigeon.sent}) is went
+
+    async def test_what_broke_before_it_was_sent_reached_nobody(self, rt: Runtime) -> None:
+        class Broken(Homing):
+            async def find(self, *address: Any, **options: Any) -> None:
+                raise ZeroDivisionError
+
+        settle(rt, "taro")
+        alert_id = alert(rt)
+        claim(rt, "dead")
+        give_back(rt, "dead")
+        broken = Broken(None)
+        await Deliverer(rt, {"primary": broken}, "w1").drain()
+        with rt.store.read() as connection:
+            query = select(schema.attempts.c.ended_at.is_(None)).order_by(schema.attempts.c.attempt)
+            assert list(connection.execute(query).scalars()) == [True, False]
+        assert states(rt, alert_id) == {"taro": "pending"}
 
     async def test_it_is_not_asked_where_nothing_is_in_the_dark(self, rt: Runtime) -> None:
         settle(rt, "taro")

@@ -36,6 +36,8 @@ async def test_an_alert_that_says_something_else_by_now_is_not_sent_as_it_was(rt
     revising.revise(rt, BOSS, alert_id, Revision("update", "新しい題", "本文"))
     with pytest.raises(Outdated):
         await Texts(rt, "email").of(early)
+    with rt.store.write() as connection:
+        assert deliveries.unclaim(connection, [early], rt.now())
     (current,) = claim(rt)
     _, message = await Texts(rt, "email").of(current)
     assert "新しい題" in message.title
