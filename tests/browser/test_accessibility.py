@@ -49,7 +49,7 @@ def alerts(town: Town) -> dict[str, str]:
     town.call("POST", f"/alerts/{made['updated']}/revisions", {"kind": "update", "title": "続報", "body": BODY})
     made["over"] = town.post("津波警報", drill=False)
     town.call("POST", f"/alerts/{made['over']}/revisions", {"kind": "cancel", "title": "解除", "body": BODY})
-    town.call("PUT", "/people/chief", {"name": "管理 者", "language": "ja", "groups": [], "role": "admin"})
+    town.run("person", "role", "--person", "admin", "--role", "admin")
     town.call(
         "POST",
         f"/alerts/{made['real']}/acknowledgements",
@@ -130,7 +130,7 @@ def test_the_check_page(town: Town, visit: Visitor, alerts: dict[str, str], kind
 def test_the_form_for_plans(
     town: Town, visit: Visitor, alerts: dict[str, str], language: str, theme: str, size: dict[str, int]
 ) -> None:
-    page = visit("chief", color_scheme=theme, viewport=size)
+    page = visit("admin", color_scheme=theme, viewport=size)
     page.goto(f"{town.url}/plans/new?lang={language}")
     assert complaints(page) == []
     page.locator("button[value=more]").click()
