@@ -197,7 +197,7 @@ class Deliverer:
             answer = await self._look_up(claim, message)
             if answer is None:
                 began = True
-                answer = await self._send(claim, message, alert["expires_at"], units)
+                answer = await self._send(claim, passage, message, alert["expires_at"], units)
         except (Outdated, _LeaseLapsed, StoreUnavailable):
             self._providers.let_go(passage)
             self._unattempted.append(claim)
@@ -251,11 +251,13 @@ class Deliverer:
                 waits = _Answer(found, where)
         return waits
 
-    async def _send(self, claim: Claim, message: Message, expires_at: datetime, units: int) -> _Answer:
+    async def _send(
+        self, claim: Claim, passage: Passage, message: Message, expires_at: datetime, units: int
+    ) -> _Answer:
         """One attempt."""
         if not self._lease.is_fresh(self._monotonic()):
             raise _LeaseLapsed
-        self._providers.spend(claim.provider, units)
+        self._providers.spend(passage, units)
         channel = self._providers[claim.provider]
         outcome = await channel.send(claim.address, message, key=claim.key, expires_at=expires_at)
         return _Answer(outcome, claim.provider)

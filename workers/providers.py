@@ -28,6 +28,8 @@ class Providers:
             for name, channel in self._channels.items()
             if channel.budget.rate is not None
         }
+        # Attempts that have begun and not spent their units yet: their texts are still being read.
+        self._unspent: dict[int, str] = {}
         # Of the last message; at first of the longest there can be.
         self._cost = self.first.budget.size if self.first.budget.counts_parts else 1
 
@@ -47,11 +49,14 @@ class Providers:
     def room(self, limit: int) -> Room:
         """What may begin now, `limit` attempts at most."""
         now = self._now()
-        most = {
-            name: float(self._throttles[name].fits(self._cost, now)) if name in self._throttles else float(limit)
-            for name in self._channels
-        }
+        most = {name: float(self._fits(name, limit, now)) for name in self._channels}
         return self._flows.room(int(min(limit, sum(most.values()))), most, now)
+
+    def _fits(self, name: str, limit: int, now: float) -> int:
+        if name not in self._throttles:
+            return limit
+        begun = sum(each == name for each in self._unspent.values())
+        return max(0, self._throttles[name].fits(self._cost, now) - begun)
 
     def wait(self) -> float:
         """Seconds until the first provider's rate lets one more message go."""
@@ -60,15 +65,20 @@ class Providers:
         return min(ready) if len(ready) == len(self._channels) else 0.0
 
     def begin(self, claim: Claim) -> Passage:
-        return self._flows.begin(claim.provider, claim.lane, self._now())
+        passage = self._flows.begin(claim.provider, claim.lane, self._now())
+        if claim.provider in self._throttles:
+            self._unspent[id(passage)] = claim.provider
+        return passage
 
-    def spend(self, name: str, units: int) -> None:
-        """A message of so many units goes out at that provider."""
-        if name in self._throttles:
-            self._throttles[name].take(units, self._now())
+    def spend(self, passage: Passage, units: int) -> None:
+        """A message of so many units goes out by that attempt."""
+        self._unspent.pop(id(passage), None)
+        if passage.provider in self._throttles:
+            self._throttles[passage.provider].take(units, self._now())
 
     def let_go(self, passage: Passage) -> None:
         """That attempt ended without a word about the provider."""
+        self._unspent.pop(id(passage), None)
         self._flows.let_go(passage, self._now())
 
     def end(self, passage: Passage, outcome: Outcome, refusals: Mapping[str, int]) -> bool:
@@ -77,6 +87,7 @@ class Providers:
         `refusals`: by provider, how often it was our fault before for this recipient alone.
         """
         now = self._now()
+        self._unspent.pop(id(passage), None)  # what a look-up found was not sent
         match outcome:
             case Misconfigured(reason, of_recipient):
                 takes_over = self._has_other(passage.provider, refusals)
