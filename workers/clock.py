@@ -10,7 +10,7 @@ from alertd.core.errors import StoreUnavailable
 from alertd.service import escalating, heartbeat, self_test
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance, leftovers, receipts
+from alertd.store import alerts, deliveries, instance, leftovers, receipts, unsent
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Clock:
 
     def _escalate(self) -> None:
         with self._rt.store.write() as connection:
-            deliveries.supersede_left(connection, self._rt.now())
+            unsent.supersede_left(connection, self._rt.now())
         escalating.start_due(self._rt, _RUNS_A_TICK)
 
     def _lapse(self) -> None:
@@ -118,7 +118,7 @@ class Clock:
         if dead or others:
             heartbeat.end(self._rt, dead + others)
         with self._rt.store.write() as connection:
-            deliveries.lapse_orphans(connection, self._rt.now())
+            unsent.lapse_orphans(connection, self._rt.now())
 
     def _apply_receipts(self) -> None:
         with self._rt.store.write() as connection:

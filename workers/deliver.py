@@ -17,7 +17,7 @@ from alertd.core.flow import Passage
 from alertd.core.message import Message
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries
+from alertd.store import deliveries, unsent
 from alertd.store.deliveries import NOT_ATTEMPTED, REFUSED_RECIPIENT, Claim, Settlement
 from alertd.store.rows import Row
 from channels.base import Channel, Traceable
@@ -168,7 +168,7 @@ class Deliverer:
             with self._rt.store.write() as connection:
                 if self._forgotten and not self._under_way:
                     # Nothing is under way: whatever still stands under our name was lost by a fault.
-                    deliveries.lapse(connection, [self._worker_id], now)
+                    unsent.lapse(connection, [self._worker_id], now)
                 self._ceiling.look(connection)
                 return deliveries.claim(connection, self._kind, self._worker_id, wanted, now, room)
 

@@ -14,7 +14,7 @@ from alertd.core.escalation import Plan
 from alertd.core.roles import Role
 from alertd.service import escalating, views
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, instance, people, steps
+from alertd.store import acknowledgements, alerts, instance, people, steps, unsent
 from alertd.store.acknowledgements import Answer
 from alertd.store.rows import Row
 
@@ -63,7 +63,7 @@ def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknow
             except (NotFound, Invalid) as fault:
                 results[index] = fault
         kept = [index for index, result in results.items() if isinstance(result, Acknowledged)]
-        deliveries.demote(connection, [recipient[0] for recipient, index in found if index in kept])
+        unsent.demote(connection, [recipient[0] for recipient, index in found if index in kept])
     for alert_id in {each.body["alert"] for each in results.values() if isinstance(each, Acknowledged)}:
         rt.bell.changed(alert_id)
     return [results[index] for index in range(len(wishes))]

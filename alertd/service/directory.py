@@ -16,7 +16,7 @@ from alertd.core.escalation import QuietHours
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import credentials, deliveries, instance, people, posts
+from alertd.store import credentials, instance, people, posts, unsent
 from alertd.store.rows import Row
 
 NAME_MAX: Final = 200
@@ -68,8 +68,8 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
             raise Invalid(faults)
         before = people.get(connection, draft.id)
         _guard_role(actor, draft, before)
-        # Deliveries before the installation's row, as everywhere: see `deliveries.lock_unsent`.
-        deliveries.lock_unsent(connection, [draft.id])
+        # Deliveries before the installation's row, as everywhere: see `unsent.lock_unsent`.
+        unsent.lock_unsent(connection, [draft.id])
         made = keep_person(connection, rt, draft.id, values, draft.groups, people.bump_version(connection))
         if before is not None and draft.role not in (None, before["role"]):
             credentials.revoke_all(connection, draft.id, now, "session")
@@ -246,7 +246,7 @@ def _follow(
         values = subscription_values(rt, person_id, channel, address, None, now)
         live = same is not None and same["retired_at"] is None
         current = same["id"] if same is not None and live else people.add_subscription(connection, values)[0]
-    deliveries.readdress(connection, [row["id"] for row in others], current, now)
+    unsent.readdress(connection, [row["id"] for row in others], current, now)
 
 
 REPLACED: Final = "replaced by another address"

@@ -11,7 +11,7 @@ from alertd.core.alert import Part
 from alertd.core.delivery import State, rank
 from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, steps
+from alertd.store import alerts, deliveries, people, steps, unsent
 from alertd.store.people import UsableWay
 from alertd.store.rows import Row
 
@@ -139,7 +139,7 @@ def _start(connection: Connection, rt: Runtime, run: Row, now: datetime) -> set[
         persons, numbers = list(people.get_many(connection, silent).values()), silent
     found = _not_under_way(connection, alert, step.to, targets(connection, step.channels, persons))
     # What our own fault holds is tried again by the later step, and not a second time beside it.
-    deliveries.replace_held(connection, run["alert_id"], [target.subscription_id for target in found])
+    unsent.replace_held(connection, run["alert_id"], [target.subscription_id for target in found])
     channels = lay_down(connection, rt, alert, found, numbers, step=run["step"], repeat=run["repeat"])
     steps.finish(connection, run["alert_id"], run["step"], run["repeat"], len(found))
     return channels

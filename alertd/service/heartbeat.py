@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from alertd.core.timekeeping import Beat, doubts
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, instance, measures
+from alertd.store import instance, measures, unsent
 
 BEAT_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 10.0  # a counter that stood still for so long belongs to a dead process
@@ -40,7 +40,7 @@ def beat(rt: Runtime, worker_id: str, role: str, channel: str | None = None) -> 
 def end(rt: Runtime, worker_ids: list[str]) -> int:
     """Strike processes that are known to be gone, and give back what they held; returns how many deliveries."""
     with rt.store.write() as connection:
-        given_back = deliveries.lapse(connection, worker_ids, rt.now())
+        given_back = unsent.lapse(connection, worker_ids, rt.now())
         for worker_id in worker_ids:
             instance.end_worker(connection, worker_id)
     return given_back

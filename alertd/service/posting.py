@@ -37,7 +37,7 @@ from alertd.service import escalating, planning, views
 from alertd.service.plain_text import plain_text
 from alertd.service.planning import Outlook
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people, posts, steps
+from alertd.store import alerts, instance, people, posts, steps, unsent
 from alertd.store.rows import Row
 
 KEY_MAX: Final = 200
@@ -395,6 +395,6 @@ def _alert_values(rt: Runtime, draft: Draft, issued_by: str, now: datetime) -> d
 def release_held(rt: Runtime, channels: Sequence[str]) -> int:
     """Try again what our own fault had held on these channels. Returns how many deliveries."""
     with rt.store.write() as connection:
-        released = deliveries.release(connection, channels, rt.now())
+        released = unsent.release(connection, channels, rt.now())
     rt.bell.work(channels if released else ())
     return released

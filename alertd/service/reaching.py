@@ -16,7 +16,7 @@ from alertd.service import posting, views
 from alertd.service.acknowledging import Letter
 from alertd.service.directory import address_hash, subscription_values
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, evidence, instance, people, receipts
+from alertd.store import alerts, deliveries, evidence, instance, people, receipts, unsent
 
 LABEL_MAX: Final = 200
 TEST_LIFE: Final = timedelta(hours=1)
@@ -41,7 +41,7 @@ def subscribe(
             raise Invalid([("endpoint", f"you have {SUBSCRIPTIONS_MAX} devices already: remove one first")])
         # Otherwise somebody else's message, with their answer in it, would come to this browser.
         gone = people.retire_elsewhere(connection, channel, address_hash(address), actor.person_id, now)
-        deliveries.readdress(connection, gone, None, now)
+        unsent.readdress(connection, gone, None, now)
         return people.add_subscription(connection, values)
 
 
@@ -55,7 +55,7 @@ def unsubscribe(rt: Runtime, actor: Actor, subscription_id: str) -> None:
         if subscription_id not in own:
             raise NotFound(f"you have no subscription {subscription_id!r}")
         people.retire_subscription(connection, subscription_id, "removed by its owner", now)
-        deliveries.readdress(connection, [subscription_id], None, now)
+        unsent.readdress(connection, [subscription_id], None, now)
         instance.record(
             connection, at=now, actor=actor.person_id, action="subscription.remove", object=subscription_id, details={}
         )

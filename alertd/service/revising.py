@@ -14,7 +14,7 @@ from alertd.service import escalating, views
 from alertd.service.escalating import Target
 from alertd.service.posting import claim_key, fingerprint_of
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, instance, people, posts, steps
+from alertd.store import alerts, instance, people, posts, steps, unsent
 from alertd.store.rows import Row
 
 CANCEL_LIFE: Final = timedelta(hours=1)  # at least so long is tried to tell people that it is over
@@ -53,7 +53,7 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
         _check(alert, revision, over=alert["state"] != "active" or alert["expires_at"] <= now)
         number = alert["revision"] + 1
         # First of all: whatever a worker has claimed before this has gone, whatever it has not never will.
-        waiting = deliveries.supersede(connection, alert_id, number, now)
+        waiting = unsent.supersede(connection, alert_id, number, now)
         went = _went(connection, alert)
         values: dict[str, Any] = {
             "revision": number,

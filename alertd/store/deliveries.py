@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, insert, or_, select, update
 
 from alertd.core.delivery import (
-    RANK_ACKNOWLEDGED,
-    RANKS_OF_A_KIND,
     State,
     Transition,
     outcome_code,
 )
 from alertd.core.flow import PRIMARY, Room
-from alertd.store import counters
+from alertd.store import counters, unsent
 from alertd.store.counters import OutcomeKind
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import (
@@ -27,7 +25,6 @@ from alertd.store.schema import (
     people,
     recipients,
     subscriptions,
-    workers,
 )
 
 _WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
@@ -35,7 +32,6 @@ _CLAIM_ROUNDS: Final = 8  # looks past lanes that turn out to be full
 _HOLDS_MOST: Final = 3  # after so many it waits for an operator, whatever its siblings do
 NOT_ATTEMPTED: Final = "not attempted"
 REFUSED_RECIPIENT: Final = "not this recipient"  # how an attempt ends that is our fault for one recipient alone
-_COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off: no attempt lasts so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +341,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     )
     for each in written:
         if each.transition.retire:
-            retire(connection, each.claim.subscription_id, each.reason, now)
+            unsent.retire(connection, each.claim.subscription_id, each.reason, now)
     _release_siblings(connection, [each.claim for each in written if each.transition.state is State.SENT], now)
     counters.count_outcomes(connection, Counter(map(_kind, written)))
     return written
@@ -418,73 +414,6 @@ def kept(words: str | None) -> str | None:
     return str(words).replace("\0", " ").encode("utf-8", "replace").decode()[:_WORDS_MAX]
 
 
-def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
-    """Give back what dead workers held: due again at once. Returns how many."""
-    query = update(deliveries).where(deliveries.c.state == State.SENDING, deliveries.c.worker_id.in_(worker_ids))
-    lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
-    return connection.execute(lapsed).rowcount
-
-
-def lapse_orphans(connection: Connection, now: datetime) -> int:
-    """Give back what workers hold that are not even listed any more."""
-    listed = select(workers.c.id)
-    query = update(deliveries).where(
-        deliveries.c.state == State.SENDING,
-        or_(deliveries.c.worker_id.is_(None), deliveries.c.worker_id.not_in(listed)),
-    )
-    lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
-    return connection.execute(lapsed).rowcount
-
-
-def readdress(
-    connection: Connection, from_subscriptions: Collection[str], to_subscription: str | None, now: datetime
-) -> None:
-    """Let what nobody has sent yet go to another subscription of the same person; without one, cancel it."""
-    if not from_subscriptions:
-        return
-    unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(from_subscriptions)
-    query = update(deliveries).where(unsent)
-    if to_subscription is None:
-        connection.execute(query.values(state=State.CANCELLED, reason="the address was taken away"))
-        return
-    rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id).with_for_update()).all()
-    for row in rows:
-        taken = select(deliveries.c.id).where(
-            deliveries.c.alert_id == row.alert_id,
-            deliveries.c.revision == row.revision,
-            deliveries.c.step == row.step,
-            deliveries.c.repeat == row.repeat,
-            deliveries.c.subscription_id == to_subscription,
-        )
-        this = update(deliveries).where(deliveries.c.id == row.id)
-        if connection.execute(taken).first() is not None:
-            connection.execute(this.values(state=State.CANCELLED, reason="the address was taken away"))
-        else:
-            lane = select(subscriptions.c.lane).where(subscriptions.c.id == to_subscription).scalar_subquery()
-            due_at = row.due_at if row.state == State.PENDING else now  # somebody's quiet hours stay theirs
-            connection.execute(
-                this.values(subscription_id=to_subscription, lane=lane, state=State.PENDING, due_at=due_at)
-            )
-
-
-def lock_unsent(connection: Connection, person_ids: Sequence[str]) -> None:
-    """Hold what has not gone out to these people yet until this transaction ends.
-
-    Whoever takes the installation's row and deliveries takes the deliveries first: otherwise two such would wait for
-    each other.
-    """
-    for some in in_slices(person_ids):
-        theirs = select(subscriptions.c.id).where(subscriptions.c.person_id.in_(some))
-        unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(theirs)
-        connection.execute(_in_order(select(deliveries.c.id).where(unsent)))
-
-
-def release(connection: Connection, channels: Collection[str], now: datetime) -> int:
-    """Try again what our own fault had held. Returns how many."""
-    query = update(deliveries).where(deliveries.c.state == State.HELD, deliveries.c.channel.in_(channels))
-    return connection.execute(query.values(state=State.PENDING, due_at=now)).rowcount
-
-
 def due_channels(connection: Connection, now: datetime) -> list[str]:
     """The channels that have deliveries which can be claimed now."""
     waiting = select(deliveries.c.channel).where(deliveries.c.state == State.PENDING).distinct().cte("waiting")
@@ -494,13 +423,6 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
         .where(deliveries.c.channel == waiting.c.channel, *_claimable(now))
     )
     return list(connection.execute(select(waiting.c.channel).where(claimable.exists())).scalars())
-
-
-def retire(connection: Connection, subscription_id: str, reason: str | None, now: datetime) -> None:
-    """Use that address no more, whatever still waits for it."""
-    still_used = (subscriptions.c.id == subscription_id) & subscriptions.c.retired_at.is_(None)
-    connection.execute(update(subscriptions).where(still_used).values(retired_at=now, retired_reason=reason))
-    readdress(connection, [subscription_id], None, now)
 
 
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> list[Row]:
@@ -515,59 +437,3 @@ def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]
         )
         found += [row._asdict() for row in connection.execute(query)]
     return found
-
-
-def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
-    """Let those who have not acknowledged go before these recipients, who have."""
-    among = deliveries.c.rank % RANKS_OF_A_KIND
-    for some in in_slices(list(recipient_ids)):
-        # Whatever somebody else holds is on its way already, and nothing to wait for.
-        waiting = select(deliveries.c.id).where(
-            deliveries.c.recipient_id.in_(some), deliveries.c.state == State.PENDING, among < RANK_ACKNOWLEDGED
-        )
-        ids = list(connection.execute(waiting.with_for_update(skip_locked=True)).scalars())
-        behind = update(deliveries).where(deliveries.c.id.in_(ids))
-        if ids:
-            connection.execute(behind.values(rank=deliveries.c.rank - among + RANK_ACKNOWLEDGED))
-
-
-def supersede(connection: Connection, alert_id: str, revision: int, now: datetime) -> set[str]:
-    """Cancel what of an alert's versions before `revision` has not gone out yet; the subscriptions it was for."""
-    unsent = select(deliveries.c.id).where(
-        deliveries.c.alert_id == alert_id,
-        deliveries.c.revision < revision,
-        deliveries.c.state.in_((State.PENDING, State.HELD)),
-    )
-    cancelled = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(_in_order(unsent)))
-        .values(state=State.CANCELLED, reason=f"superseded by revision {revision}")
-        .returning(deliveries.c.subscription_id)
-    )
-    return set(connection.execute(cancelled).scalars())
-
-
-def supersede_left(connection: Connection, now: datetime) -> int:
-    """Cancel what came back after its attempt but is not the current version any more. Returns how many."""
-    revised = select(alerts.c.id, alerts.c.revision).where(
-        alerts.c.revision > 1,
-        alerts.c.expires_at > now,
-        or_(alerts.c.state == "active", alerts.c.closed_at > now - _COMES_BACK_WITHIN),
-    )
-    return sum(len(supersede(connection, row.id, row.revision, now)) for row in connection.execute(revised).all())
-
-
-def replace_held(connection: Connection, alert_id: str, subscription_ids: Collection[str]) -> None:
-    """Cancel what is held of an alert to these subscriptions: a later step tries them again."""
-    for some in in_slices(list(subscription_ids)):
-        held = update(deliveries).where(
-            deliveries.c.alert_id == alert_id,
-            deliveries.c.state == State.HELD,
-            deliveries.c.subscription_id.in_(some),
-        )
-        connection.execute(held.values(state=State.CANCELLED, reason="a later step takes its place"))
-
-
-def _in_order(ids: Select[Any]) -> Select[Any]:
-    """Locks them in the order in which settling does: two who want the same rows wait for each other, and no more."""
-    return ids.order_by(deliveries.c.id).with_for_update()

@@ -5,8 +5,9 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from alertd.core.delivery import Receipt, State, after_receipt
-from alertd.store.deliveries import kept, retire
+from alertd.store.deliveries import kept
 from alertd.store.schema import deliveries, receipts
+from alertd.store.unsent import retire
 
 
 def keep(connection: Connection, channel: str, receipt: Receipt, now: datetime) -> None:

@@ -438,7 +438,7 @@ self_tests = Table(
     Column("alert_id", _Id, ForeignKey("alerts.id")),  # null: there was nobody to send it to
     Column("due_at", UtcDateTime, nullable=False),  # when it is to have arrived
     Column("checked_at", UtcDateTime),
-    Column("failures", JSON),  # what did not arrive, by channel; empty when everything did
+    Column("failures", JSON),  # what no provider took, by channel; empty when everything was taken
 )
 
 idempotency = Table(

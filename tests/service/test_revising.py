@@ -17,7 +17,7 @@ from alertd.service import escalating, posting, views, watching
 from alertd.service.acknowledging import acknowledge_all, wish_of
 from alertd.service.revising import CANCEL_LIFE, Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, schema
+from alertd.store import alerts, deliveries, people, schema, unsent
 from tests.installation import ASK, BOSS, START, Bell, Clock, actor, alert, group, settle
 
 UPDATE = Revision("update", "避難所は第二小学校です", "第一小学校は使えません。")
@@ -113,7 +113,7 @@ class TestUpdate:
         revise(town, BOSS, number, UPDATE)
         become(town, number, "hanako", "email", State.PENDING)
         with town.store.write() as connection:
-            assert deliveries.supersede_left(connection, town.now()) == 1
+            assert unsent.supersede_left(connection, town.now()) == 1
         assert states(town, number, 1)["hanako", "email"] == "cancelled"
         assert states(town, number, 2)["hanako", "email"] == "pending"
 

@@ -23,7 +23,7 @@ from alertd.core.flow import PRIMARY, Flows, Room
 from alertd.service import heartbeat, reaching, revising
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, counters, deliveries, evidence, people, receipts
+from alertd.store import alerts, counters, deliveries, evidence, people, receipts, unsent
 from alertd.store.deliveries import Claim, Settlement
 from tests.installation import BOSS, START, Bell, Clock, actor, alert, settle
 from tests.threads import at_once
@@ -155,15 +155,15 @@ class TestOrder:
         alert_id = alert(rt)
         number = rows(rt, alert_id)["anna"]["recipient_id"]
         with rt.store.write() as connection:
-            deliveries.demote(connection, [number])
-            deliveries.demote(connection, [number])
+            unsent.demote(connection, [number])
+            unsent.demote(connection, [number])
         assert rows(rt, alert_id)["anna"]["rank"] == RANK_ACKNOWLEDGED
         assert claim(rt)[2].recipient_id == number
 
     def test_what_is_on_its_way_is_not_demoted(self, rt: Runtime, alert_id: str) -> None:
         claim(rt)
         with rt.store.write() as connection:
-            deliveries.demote(connection, [rows(rt, alert_id)["taro"]["recipient_id"]])
+            unsent.demote(connection, [rows(rt, alert_id)["taro"]["recipient_id"]])
         assert rows(rt, alert_id)["taro"]["rank"] == 0
 
 
@@ -217,7 +217,7 @@ class TestLanes:
         (first,) = self.take(rt, flows.room(1, {PRIMARY: 1, "secondary": 1}, 1))
         assert first.provider == "secondary"
         with rt.store.write() as connection:
-            deliveries.lapse(connection, ["w1"], rt.now())
+            unsent.lapse(connection, ["w1"], rt.now())
         (again,) = claim(rt)
         assert (again.provider, again.dark) == (PRIMARY, {"secondary": START})
 
@@ -234,7 +234,7 @@ class TestDark:
                 room = flows.room(10, {"primary": 10, "secondary": 10}, 1)
                 (taken,) = deliveries.claim(connection, "email", "w1", 10, clock(), room)
                 assert taken.provider == provider
-                deliveries.lapse(connection, ["w1"], clock())
+                unsent.lapse(connection, ["w1"], clock())
             clock.move(minutes=1)
         (again,) = claim(rt)
         assert again.dark == began
@@ -276,8 +276,8 @@ class TestRevisions:
         update(rt, alert_id)
         assert settled(rt, early, outcome)
         with rt.store.write() as connection:
-            assert deliveries.supersede_left(connection, rt.now()) == 1
-            assert deliveries.supersede_left(connection, rt.now()) == 0
+            assert unsent.supersede_left(connection, rt.now()) == 1
+            assert unsent.supersede_left(connection, rt.now()) == 0
         with rt.store.read() as connection:
             found = deliveries.of_people(connection, alert_id, ["taro"])
         assert [(row["revision"], row["state"], row["reason"]) for row in found] == [
@@ -310,7 +310,7 @@ class TestUnclaim:
     def test_only_while_it_is_still_theirs(self, rt: Runtime, alert_id: str) -> None:
         (first,) = claim(rt, "w1")
         with rt.store.write() as connection:
-            deliveries.lapse(connection, ["w1"], rt.now())
+            unsent.lapse(connection, ["w1"], rt.now())
         assert self.unclaim(rt, first) == 0
         (again,) = claim(rt, "w2")
         assert self.unclaim(rt, first) == 0
@@ -349,7 +349,7 @@ class TestSettle:
     def test_a_worker_that_wakes_late_overwrites_nothing(self, rt: Runtime, alert_id: str) -> None:
         (early,) = claim(rt, "w1")
         with rt.store.write() as connection:
-            assert deliveries.lapse(connection, ["w1"], rt.now()) == 1
+            assert unsent.lapse(connection, ["w1"], rt.now()) == 1
         (again,) = claim(rt, "w2")
         assert not settled(rt, early, Refused("late"))
         assert state(rt, alert_id) is State.SENDING
@@ -362,7 +362,7 @@ class TestSettle:
     ) -> None:
         (early,) = claim(rt, "w1")
         with rt.store.write() as connection:
-            assert deliveries.lapse(connection, ["w1"], rt.now()) == 1
+            assert unsent.lapse(connection, ["w1"], rt.now()) == 1
         assert settled(rt, early, outcome)
         assert state(rt, alert_id) is result
         assert claim(rt, "w2") == [], "nobody is written to twice"
@@ -379,7 +379,7 @@ class TestSettle:
             assert claimed.tries == 1
             settled(rt, claimed, Misconfigured("no credit"))
             with rt.store.write() as connection:
-                assert deliveries.release(connection, ["email"], rt.now()) == 1
+                assert unsent.release(connection, ["email"], rt.now()) == 1
         assert claim(rt)[0].attempt == 4
 
     def test_an_address_that_is_gone_is_retired_with_its_reason_and_used_no_more(
@@ -530,8 +530,8 @@ class TestGivingBack:
         (first,) = claim(rt, "dead")
         clock.move(seconds=12)
         with rt.store.write() as connection:
-            assert deliveries.lapse(connection, ["somebody else"], rt.now()) == 0
-            assert deliveries.lapse(connection, ["dead", "deader"], rt.now()) == 1
+            assert unsent.lapse(connection, ["somebody else"], rt.now()) == 0
+            assert unsent.lapse(connection, ["dead", "deader"], rt.now()) == 1
         (again,) = claim(rt, "w2")
         assert again.attempt == 2
         assert again.dark == {"primary": START}, "nobody knows how the first attempt ended"
@@ -548,13 +548,13 @@ class TestGivingBack:
         heartbeat.start(rt, "alive", "worker", "email")
         claim(rt, "alive")
         with rt.store.write() as connection:
-            assert deliveries.lapse_orphans(connection, rt.now()) == 0
+            assert unsent.lapse_orphans(connection, rt.now()) == 0
         heartbeat.end(rt, [])
         settle(rt, "hanako")
         second = alert(rt)
         claim(rt, "never listed")
         with rt.store.write() as connection:
-            assert deliveries.lapse_orphans(connection, rt.now()) == 2
+            assert unsent.lapse_orphans(connection, rt.now()) == 2
         assert (state(rt, alert_id), state(rt, second)) == (State.SENDING, State.PENDING)
 
     def test_a_worker_that_ends_gives_back_what_it_holds(self, rt: Runtime, alert_id: str) -> None:
@@ -567,8 +567,8 @@ class TestGivingBack:
         settled(rt, claim(rt)[0], Misconfigured("no credit"))
         assert claim(rt) == []
         with rt.store.write() as connection:
-            assert deliveries.release(connection, ["sms", "webpush"], rt.now()) == 0
-            assert deliveries.release(connection, ["email"], rt.now()) == 1
+            assert unsent.release(connection, ["sms", "webpush"], rt.now()) == 0
+            assert unsent.release(connection, ["email"], rt.now()) == 1
         assert len(claim(rt)) == 1
 
     def test_due_channels_are_those_with_something_to_do(self, rt: Runtime, alert_id: str) -> None:
@@ -613,7 +613,7 @@ class TestExpiry:
         clock.move(hours=25)
         self.expire(rt)
         with rt.store.write() as connection:
-            deliveries.lapse(connection, ["dead"], rt.now())
+            unsent.lapse(connection, ["dead"], rt.now())
         self.expire(rt)
         assert state(rt, alert_id) is State.EXPIRED
 

@@ -15,7 +15,7 @@ from alertd.core.message import Budget
 from alertd.core.segments import count_segments
 from alertd.service import heartbeat, posting, reaching, watching
 from alertd.service.runtime import Runtime
-from alertd.store import circuits, counters, deliveries
+from alertd.store import circuits, counters, deliveries, unsent
 from channels.base import Context, VapidKey
 from channels.push_hosts import PushHosts
 from channels.webpush import WebPush, generate_key
@@ -355,7 +355,7 @@ def leave_in_the_dark(rt: Runtime, provider: str, limit: int = 10) -> None:
     with rt.store.write() as connection:
         claims = deliveries.claim(connection, "email", "dead", limit, rt.now(), room)
         assert {claim.provider for claim in claims} == {provider}
-        deliveries.lapse(connection, ["dead"], rt.now())
+        unsent.lapse(connection, ["dead"], rt.now())
 
 
 class TestRates:

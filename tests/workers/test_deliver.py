@@ -11,7 +11,7 @@ from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcom
 from alertd.service import posting, watching
 from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, schema
+from alertd.store import deliveries, schema, unsent
 from tests.installation import BOSS, BUDGETS, PUBLIC_URL, Bell, Clock, alert, settle
 from tests.services import wait_until
 from tests.workers.pigeons import Homing, Pigeon, rows, states
@@ -26,7 +26,7 @@ def claim(rt: Runtime, worker: str) -> None:
 
 def give_back(rt: Runtime, worker: str) -> None:
     with rt.store.write() as connection:
-        assert deliveries.lapse(connection, [worker], rt.now())
+        assert unsent.lapse(connection, [worker], rt.now())
 
 
 async def test_everybody_gets_their_own_message_once(rt: Runtime) -> None:
