@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import redis
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -54,11 +55,17 @@ class _Loop:
         self.loop.close()
 
 
-class _TicketTaker(SimpleWorker):
+class TicketTaker(SimpleWorker):
     """RQ's worker in this process, which says when it was asked to stop."""
 
     max_connection_wait_time = 2.0
     asked_to_stop: Callable[[], None]
+    stopping: threading.Event
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
+        # Whoever asked before these handlers stood asked ours, and RQ would never hear of it.
+        self._stop_requested = self._stop_requested or self.stopping.is_set()
 
     def run_maintenance_tasks(self) -> None:
         """Nothing: tickets that were lost or broken are written anew, and by a wrong clock RQ would break good ones."""
@@ -153,14 +160,17 @@ class WorkerProcess:
         while not self._stopping.is_set():
             client = redis.Redis.from_url(self._redis_url)
             try:
-                taker = _TicketTaker(
+                taker = TicketTaker(
                     [queue.open_queue(client, self._instance, self._kind)],
                     connection=client,
                     serializer=JSONSerializer,
                     exception_handlers=[_log_failure],
                 )
                 taker.asked_to_stop = self._stop
+                taker.stopping = self._stopping
                 taker.work(logging_level="WARNING")
+            except StopRequested:
+                log.info("asked to stop before the first ticket")
             except (RedisError, OSError) as error:
                 log.warning("no tickets: Redis does not answer (%s)", type(error).__name__)
             finally:

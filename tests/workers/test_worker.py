@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 from redis import Redis
-from rq import Worker
+from rq import Queue, Worker
 
 from alertd.core.delivery import Accepted, Outcome
 from alertd.core.message import Message
@@ -19,7 +19,7 @@ from channels.base import Address
 from tests.installation import alert, settle
 from tests.services import wait_until
 from tests.workers.pigeons import Pigeon, states
-from workers.worker import WorkerProcess
+from workers.worker import TicketTaker, WorkerProcess
 
 
 class Hanging(Pigeon):
@@ -82,3 +82,12 @@ def test_its_heart_beats_while_names_cannot_be_looked_up_and_until_the_last_atte
     assert seen == ["beats while every thread hangs", "beats while it finishes"]
     assert states(rt, alert_id) == {"taro": "sent"}
     assert beats() == 0, "it has taken its leave"
+
+
+@pytest.mark.usefixtures("signals")
+def test_whoever_is_asked_to_end_before_the_ticket_taker_listens_ends_all_the_same(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as tickets:
+        taker = TicketTaker([Queue("alertd-test-email", connection=tickets)], connection=tickets)
+        taker.stopping = threading.Event()
+        taker.stopping.set()
+        assert taker.work(logging_level="WARNING") is False
