@@ -4,15 +4,11 @@ import asyncio
 import re
 import socket
 import ssl
-import time
 import unicodedata
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import ClassVar, Final, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
-from weakref import WeakValueDictionary
+from typing import ClassVar, Final
 
 from aiosmtplib import (
     SMTP,
@@ -41,124 +37,13 @@ from channels.base import (
     parse_rate,
 )
 from channels.letter import NAME, NAME_LENGTH, compose, letter_name, message_id
+from channels.relay import CONNECTIONS, TIMEOUT, Pool, Relay, call
 
-TIMEOUT: Final = 30.0  # seconds for a whole attempt
-CONNECTIONS: Final = 8
-_IDLE_MAX: Final = 60.0  # seconds; relays commonly hang up after one to five minutes
-_IDLE_SURE: Final = 5.0  # seconds; one that rested longer is asked whether it still lives
-_MESSAGES_MAX: Final = 100  # on one connection; relays commonly refuse more
-_FAREWELL: Final = 2.0  # seconds
-_LANE_CONNECTIONS: Final = CONNECTIONS // 2  # for one domain: one that hangs leaves the others theirs
 _LOCAL_MAX: Final = 64  # characters before the @ (RFC 5321 section 4.5.3.1.1)
 _ADDRESS_MAX: Final = 254  # RFC 5321 section 4.5.3.1.3 less the angle brackets
 _LOCAL: Final = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,{_LOCAL_MAX}}}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ENHANCED: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-Tls = Literal["implicit", "starttls", "none"]
-_TLS: Final[dict[str, Tls]] = {"implicit": "implicit", "starttls": "starttls", "none": "none"}
-_DEFAULT_PORT: Final[dict[Tls, int]] = {"implicit": 465, "starttls": 587, "none": 25}
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Where mail is handed in."""
-
-    host: str
-    port: int
-    tls: Tls
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Relay":
-        """From `smtp://user:pass@host:port?tls=starttls|implicit|none`.
-
-        ValueError says what is wrong, without the password.
-        """
-        parts = urlsplit(url)
-        if parts.scheme != "smtp" or not parts.hostname or parts.path not in ("", "/") or parts.fragment:
-            raise ValueError("should be smtp://user:pass@host:port?tls=starttls|implicit|none")
-        try:
-            parts.hostname.encode("idna")
-        except UnicodeError:
-            raise ValueError("the host should be a name or an address") from None
-        try:
-            port = parts.port
-        except ValueError:
-            raise ValueError("the port should be a number from 1 to 65535") from None
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        tls = _TLS.get(options.pop("tls", "implicit" if port == 465 else "starttls"))
-        if tls is None:
-            raise ValueError("tls should be starttls, implicit or none")
-        if options:
-            raise ValueError(f"{', '.join(sorted(options))}: only the option tls is known")
-        if (parts.username is None) != (parts.password is None):
-            raise ValueError("a user name and a password should come together")
-        username = None if parts.username is None else unquote(parts.username)
-        password = None if parts.password is None else unquote(parts.password)
-        return cls(parts.hostname, port or _DEFAULT_PORT[tls], tls, username, password)
-
-
-@dataclass(slots=True)
-class _Line:
-    """A kept connection."""
-
-    smtp: SMTP
-    sent: int = 0
-    rested_at: float = 0.0  # time.monotonic
-
-
-class _Pool:
-    """At most CONNECTIONS connections to the relay. One that saw an error is not used again."""
-
-    def __init__(self, relay: Relay, hostname: str) -> None:
-        self._relay = relay
-        self._hostname = hostname
-        self._idle: list[_Line] = []
-        self._turn = asyncio.Semaphore(CONNECTIONS)
-        self._lanes: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # as long as one is in use
-
-    @asynccontextmanager
-    async def turn(self, lane: str) -> AsyncIterator[None]:
-        """A connection may be used, which is one of its lane's."""
-        lane_turn = self._lanes.get(lane)
-        if lane_turn is None:
-            lane_turn = self._lanes[lane] = asyncio.Semaphore(_LANE_CONNECTIONS)
-        async with lane_turn, self._turn:
-            yield
-
-    @asynccontextmanager
-    async def line(self) -> AsyncIterator[SMTP]:
-        """A connection that is ready for MAIL. The body must raise when the transaction did not end well."""
-        line = await self._take()
-        try:
-            yield line.smtp
-        except BaseException:
-            line.smtp.close()
-            raise
-        line.sent += 1
-        line.rested_at = time.monotonic()
-        if line.sent < _MESSAGES_MAX:
-            self._idle.append(line)
-        else:
-            # Without a QUIT to wait for: the letter is handed over, and nothing may turn that into a time-out.
-            line.smtp.close()
-
-    async def _take(self) -> _Line:
-        if self._idle:
-            line = self._idle.pop()
-            rested = time.monotonic() - line.rested_at
-            if line.smtp.is_connected and (rested < _IDLE_SURE or (rested < _IDLE_MAX and await _is_alive(line.smtp))):
-                return line
-            # The others have rested even longer, and asking each of them could take the whole attempt's time.
-            for dead in (line, *self._idle):
-                dead.smtp.close()
-            self._idle.clear()
-        return _Line(await _call(self._relay, self._hostname, TIMEOUT))
-
-    async def close(self) -> None:
-        while self._idle:
-            await _hang_up(self._idle.pop().smtp)
 
 
 class Email:
@@ -193,7 +78,7 @@ class Email:
         self._organisation = context.organisation
         self._relay = relay
         self._clock = context.now
-        self._pool: _Pool | None = None
+        self._pool: Pool | None = None
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
@@ -240,7 +125,7 @@ class Email:
         if expires_at <= self._clock():
             return Refused("expired")
         if self._pool is None:
-            self._pool = _Pool(self._relay, self._sender.rpartition("@")[2])
+            self._pool = Pool(self._relay, self._sender.rpartition("@")[2])
         name, raw = compose(message, sender=self._sender, organisation=self._organisation, to=address["email"], key=key)
         is_handed_over = False
         async with self._pool.turn(self.lane(address)):
@@ -262,7 +147,7 @@ class Email:
         """Whether the relay lets us in: see `channels.base.Checkable`."""
         try:
             async with asyncio.timeout(self._patience):
-                smtp = await _call(self._relay, self._sender.rpartition("@")[2], self._patience)
+                smtp = await call(self._relay, self._sender.rpartition("@")[2], self._patience)
                 try:
                     await self._try_sender(smtp)
                     await smtp.quit()
@@ -396,22 +281,6 @@ def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
     return False
 
 
-async def _call(relay: Relay, hostname: str, timeout: float) -> SMTP:  # noqa: ASYNC109  # the library counts it itself
-    """A connection that is ready for MAIL."""
-    smtp = SMTP(
-        hostname=relay.host,
-        port=relay.port,
-        use_tls=relay.tls == "implicit",
-        start_tls=relay.tls == "starttls",
-        username=relay.username,
-        password=relay.password,
-        local_hostname=hostname,
-        timeout=timeout,
-    )
-    await smtp.connect()
-    return smtp
-
-
 def _fault(error: Exception, relay: Relay, patience: float) -> str:
     """Why no letter could be handed in, in words for whoever keeps the relay."""
     where, said = f"{relay.host}:{relay.port}", one_line(f"{type(error).__name__}: {error}")
@@ -432,20 +301,3 @@ def _fault(error: Exception, relay: Relay, patience: float) -> str:
     if type(error) in (SMTPException, SMTPNotSupported):
         return f"the relay {where} does not offer what the settings ask for: {said}"
     return f"the relay {where} cannot be reached: {said}"
-
-
-async def _is_alive(smtp: SMTP) -> bool:
-    try:
-        await smtp.noop(timeout=_IDLE_SURE)
-    except (SMTPException, OSError):
-        # The relay hung up while nothing was under way; a new connection takes its place.
-        return False
-    return True
-
-
-async def _hang_up(smtp: SMTP) -> None:
-    try:
-        await smtp.quit(timeout=_FAREWELL)
-    except (SMTPException, OSError):
-        # Every letter on it has been answered for: a goodbye that fails changes nothing.
-        smtp.close()

@@ -55,7 +55,7 @@ TABLE: Final = (
     Room("channels",          may=("alertd.core", "channels.base")),
     Room("channels.webpush",  may=("alertd.core", "channels.base", "channels.push_hosts")),
     Room("channels.sms",      may=("alertd.core", "channels.base", "channels.twilio_http")),
-    Room("channels.email",    may=("alertd.core", "channels.base", "channels.letter")),
+    Room("channels.email",    may=("alertd.core", "channels.base", "channels.letter", "channels.relay")),
     Room("channels.registry", may=("alertd.core", "channels"), drivers=()),
     Room("workers",
          may=("alertd.core", "alertd.store", "alertd.queue", "alertd.service", "channels", "workers")),

@@ -10,7 +10,8 @@ import pytest
 
 from alertd.core.message import Budget
 from channels.base import Channel
-from channels.email import Email, Relay
+from channels.email import Email
+from channels.relay import Relay
 from channels.sms import Sms
 from channels.webpush import subject_fault
 from tests.channels.helpers import CONTEXT, mail, sms, webpush

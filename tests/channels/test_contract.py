@@ -9,8 +9,9 @@ import pytest
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
 from alertd.core.message import Budget
 from channels.base import Channel
-from channels.email import Email, Relay
+from channels.email import Email
 from channels.push_hosts import PushHosts
+from channels.relay import Relay
 from channels.sms import Sms
 from channels.webpush import WebPush
 from tests.channels.helpers import (

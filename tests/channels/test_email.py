@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from alertd.core.delivery import Accepted, Deferred, Misconfigured
 from alertd.core.errors import AddressError
 from channels.base import Channel, Context, SettingFaults
-from channels.email import CONNECTIONS, Email, Relay
+from channels.email import Email
 from channels.letter import compose
+from channels.relay import CONNECTIONS, Relay
 from tests.channels.helpers import CONTEXT, DELIVERY, LINK, MAIL, MESSAGE, in_an_hour, mail, message
 from tests.providers import SmtpServer
 from tests.providers.smtp import letter_fault
