@@ -1,6 +1,5 @@
 """Root of a web process: `python -m alertd.app --socket FD`. The parent holds the listening socket."""
 
-import argparse
 import asyncio
 import logging
 import os
@@ -15,10 +14,10 @@ import uvicorn
 
 from alertd import bus, lifeline, log
 from alertd.compose import Parts, compose, read_settings
-from alertd.core.errors import StoreUnavailable
 from alertd.core.stream import FRAME_MAX
 from alertd.doctor import patient_of
 from alertd.hub import Hub
+from alertd.serve import read_arguments
 from alertd.service import heartbeat, watching
 from alertd.service.acknowledging import acknowledge_all
 from alertd.service.group_commit import GroupCommit
@@ -34,7 +33,7 @@ _PING_SECONDS: Final = 20.0
 
 
 def main() -> int:
-    arguments = _parse()
+    arguments = read_arguments("alertd.app")
     log.configure("web")
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
@@ -92,7 +91,7 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
     background = (
         watched("the hub", hub.run),
         watched("the bell", lambda: bus.listen(parts.redis_url, parts.installation.instance.name, heard)),
-        watched("the heartbeat", lambda: _beat(parts, worker_id)),
+        watched("the heartbeat", lambda: heartbeat.beat_on(parts.rt, worker_id, "web")),
     )
     server = uvicorn.Server(
         uvicorn.Config(
@@ -113,24 +112,6 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
         )
     )
     await server.serve(sockets=[listening])
-
-
-async def _beat(parts: Parts, worker_id: str) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(heartbeat.beat, parts.rt, worker_id, "web")
-        except StoreUnavailable as error:
-            logger.warning("no heartbeat: %s", error)
-        await asyncio.sleep(heartbeat.BEAT_SECONDS)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m alertd.app", description="started by alertd serve and alertd web")
-    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--id", required=True)
-    parser.add_argument("--lifeline", type=int)
-    parser.add_argument("--public-url")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The mail server that gets what is sent to MAIL_BOUNCES hands it in here, by LMTP
 until this says 250, which is after what it reports has been committed.
 """
 
-import argparse
 import asyncio
 import logging
 import os
@@ -20,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from alertd import lifeline, log
 from alertd.compose import Parts, compose, read_settings
 from alertd.core.errors import StoreUnavailable
+from alertd.serve import read_arguments
 from alertd.service import heartbeat
 from alertd.service.process_clock import steady
 from alertd.service.reaching import knows_message, receive_receipts
@@ -121,7 +121,7 @@ def make_protocol(listener: Listener, *, lmtp: bool) -> SMTP:
 
 
 def main() -> int:
-    arguments = _parse()
+    arguments = read_arguments("alertd.bounces")
     log.configure(_ROLE)
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
@@ -143,7 +143,7 @@ async def _serve(parts: Parts, process_id: str, listening: socket.socket) -> Non
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)
     server = await loop.create_server(lambda: make_protocol(listener, lmtp=place.lmtp), sock=listening)
-    beating = asyncio.create_task(_beat(parts.rt, process_id))
+    beating = asyncio.create_task(heartbeat.beat_on(parts.rt, process_id, _ROLE))
     ends = asyncio.create_task(stopped.wait())
     await asyncio.wait((beating, ends), return_when=asyncio.FIRST_COMPLETED)
     server.close()  # a conversation that is cut off here begins anew later, and a report that comes twice does no harm
@@ -151,24 +151,6 @@ async def _serve(parts: Parts, process_id: str, listening: socket.socket) -> Non
         beating.result()
     beating.cancel()
     ends.cancel()
-
-
-async def _beat(rt: Runtime, process_id: str) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(heartbeat.beat, rt, process_id, _ROLE)
-        except StoreUnavailable as error:
-            logger.warning("no heartbeat: %s", error)
-        await asyncio.sleep(heartbeat.BEAT_SECONDS)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m alertd.bounces", description="started by alertd serve and bounces")
-    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--id", required=True)
-    parser.add_argument("--lifeline", type=int)
-    parser.add_argument("--public-url")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Root of the supervised roles: which programs a command runs, and the socket that web processes accept from."""
 
+import argparse
 import resource
 import socket
 import sys
@@ -25,6 +26,16 @@ def python_child(name: str, supervisor_lifeline: Callable[[], int], module: str,
         return [sys.executable, "-P", "-m", module, *arguments, "--id", new_id, *lifeline, *replaces]
 
     return Child(name, command)
+
+
+def read_arguments(module: str) -> argparse.Namespace:
+    """What `python_child` gave a child that serves a socket which the supervisor holds."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="started by alertd, never by hand")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--public-url")
+    return parser.parse_args()
 
 
 def listen(host: str, port: int, remedy: str = "choose another with --host and --port") -> socket.socket:

@@ -109,6 +109,23 @@ def is_blank(text: str) -> bool:
     return all(char.isspace() or _is_invisible(char) for char in text)
 
 
+def text_faults(title: str, body: str) -> list[tuple[str, str]]:
+    """What is wrong with the words of a post or of a revision, as (field, message); empty when they can be sent."""
+    faults = []
+    if is_blank(title):
+        faults.append(("title", "must not be blank"))
+    if len(title) > TITLE_MAX:
+        faults.append(("title", f"must be at most {TITLE_MAX} characters"))
+    if len(body) > BODY_MAX:
+        faults.append(("body", f"must be at most {BODY_MAX} characters"))
+    return faults + control_faults([("title", title), ("body", body)])
+
+
+def control_faults(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Which of these (field, text) hold what no message may carry."""
+    return [(field, "must not hold control characters") for field, text in texts if has_control(text)]
+
+
 def _is_invisible(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 

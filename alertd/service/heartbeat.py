@@ -3,6 +3,8 @@
 The time beside it is the machine's own, uncorrected: from these the processes find out whose clock is wrong.
 """
 
+import asyncio
+import logging
 import os
 import socket
 import threading
@@ -10,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from alertd.core.errors import StoreUnavailable
 from alertd.core.timekeeping import Beat, doubts
 from alertd.service.runtime import Runtime
 from alertd.store import instance, measures, unsent
+
+log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 10.0  # a counter that stood still for so long belongs to a dead process
@@ -35,6 +40,16 @@ def beat(rt: Runtime, worker_id: str, role: str, channel: str | None = None) -> 
     _hear(rt, (row for row in rows if row["id"] != worker_id), database)
     if not listed:
         _list(rt, worker_id, role, channel)
+
+
+async def beat_on(rt: Runtime, worker_id: str, role: str) -> None:
+    """Count up until cancelled; a store that is away is tried again with the next beat."""
+    while True:
+        try:
+            await asyncio.to_thread(beat, rt, worker_id, role)
+        except StoreUnavailable as error:
+            log.warning("no heartbeat: %s", error)
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def end(rt: Runtime, worker_ids: list[str]) -> int:

@@ -10,23 +10,21 @@ from typing import Any, Final, cast
 from sqlalchemy import Connection
 
 from alertd.core.alert import (
-    BODY_MAX,
     CHOICE_LABEL_MAX,
     DEFAULT_SEVERITY,
     LANGUAGES,
     MAX_LIFE,
     QUESTION_MAX,
     SEVERITIES,
-    TITLE_MAX,
     Ask,
     Content,
     Part,
     Severity,
     ask_faults,
     claims_drill,
+    control_faults,
     default_expiry,
-    has_control,
-    is_blank,
+    text_faults,
 )
 from alertd.core.audience import Audience, with_ancestors
 from alertd.core.errors import Conflict, Invalid, NotFound
@@ -282,23 +280,17 @@ def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) 
 
 
 def _text_faults(draft: Draft) -> list[tuple[str, str]]:
-    faults = []
-    if is_blank(draft.title):
-        faults.append(("title", "must not be blank"))
-    if len(draft.title) > TITLE_MAX:
-        faults.append(("title", f"must be at most {TITLE_MAX} characters"))
-    if len(draft.body) > BODY_MAX:
-        faults.append(("body", f"must be at most {BODY_MAX} characters"))
-    texts = [("title", draft.title), ("body", draft.body)]
-    if draft.ask:
-        texts.append(("ask.question", draft.ask.question))
-        for index, choice in enumerate(draft.ask.choices):
-            texts += [(f"ask.choices.{index}.id", choice.id), (f"ask.choices.{index}.label", choice.label)]
-            if len(choice.label) > CHOICE_LABEL_MAX:
-                faults.append((f"ask.choices.{index}.label", f"must be at most {CHOICE_LABEL_MAX} characters"))
-        if len(draft.ask.question) > QUESTION_MAX:
-            faults.append(("ask.question", f"must be at most {QUESTION_MAX} characters"))
-    return faults + [(field, "must not hold control characters") for field, text in texts if has_control(text)]
+    faults = text_faults(draft.title, draft.body)
+    if draft.ask is None:
+        return faults
+    texts = [("ask.question", draft.ask.question)]
+    for index, choice in enumerate(draft.ask.choices):
+        texts += [(f"ask.choices.{index}.id", choice.id), (f"ask.choices.{index}.label", choice.label)]
+        if len(choice.label) > CHOICE_LABEL_MAX:
+            faults.append((f"ask.choices.{index}.label", f"must be at most {CHOICE_LABEL_MAX} characters"))
+    if len(draft.ask.question) > QUESTION_MAX:
+        faults.append(("ask.question", f"must be at most {QUESTION_MAX} characters"))
+    return faults + control_faults(texts)
 
 
 def _urgent_faults(rt: Runtime, draft: Draft, plan: Plan | None, now: datetime) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.alert import BODY_MAX, TITLE_MAX, RevisionKind, claims_drill, has_control, is_blank
+from alertd.core.alert import RevisionKind, claims_drill, text_faults
 from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import Plan, timetable
 from alertd.service import escalating, views
@@ -119,18 +119,7 @@ def _check(alert: Row, revision: Revision, *, over: bool) -> None:
     if over:
         word = "called off" if alert["state"] == "cancelled" else "over"
         raise Conflict(f"this alert is {word} already: post a new one")
-    faults = []
-    if is_blank(revision.title):
-        faults.append(("title", "must not be blank"))
-    if len(revision.title) > TITLE_MAX:
-        faults.append(("title", f"must be at most {TITLE_MAX} characters"))
-    if len(revision.body) > BODY_MAX:
-        faults.append(("body", f"must be at most {BODY_MAX} characters"))
-    faults += [
-        (field, "must not hold control characters")
-        for field, text in (("title", revision.title), ("body", revision.body))
-        if has_control(text)
-    ]
+    faults = text_faults(revision.title, revision.body)
     if not alert["drill"] and claims_drill(revision.title):
         faults.append(("title", "says that it is a drill, but the alert is real: a real alert must not say so"))
     if revision.kind == "cancel" and revision.ask_again:

@@ -15,10 +15,10 @@ from alertd.core.delivery import (
 )
 from alertd.core.flow import PRIMARY, Room
 from alertd.store import counters, unsent
+from alertd.store.columns import UtcDateTime
 from alertd.store.counters import OutcomeKind
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import (
-    UtcDateTime,
     alerts,
     attempts,
     deliveries,

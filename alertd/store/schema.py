@@ -1,14 +1,10 @@
 """Every table. Times are aware UTC; ids are strings that the service makes or people choose."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,44 +14,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time: `timestamptz` on PostgreSQL, microseconds since 1970 on SQLite (which has no time type)."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return dialect.type_descriptor(BigInteger())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        return value if dialect.name == "postgresql" else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if dialect.name == "postgresql":
-            return value.astimezone(UTC)  # type: ignore[no-any-return]
-        return _EPOCH + value * _MICROSECOND  # type: ignore[no-any-return]
-
-
-# SQLite numbers rows by itself only for a column that is exactly INTEGER.
-_Serial: Final = BigInteger().with_variant(Integer(), "sqlite")
-_Id: Final = String(64)
-_Word: Final = String(20)
-_Lane: Final = String(253)  # what an address depends on beside the provider: a push service's host, a mail domain
+from alertd.store.columns import Id, Lane, Serial, UtcDateTime, Word, made_at
 
 metadata = MetaData(
     naming_convention={
@@ -67,43 +27,39 @@ metadata = MetaData(
 )
 
 
-def _made_at() -> Column[datetime]:
-    return Column("created_at", UtcDateTime, nullable=False)
-
-
 instance = Table(
     "instance",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
-    Column("name", _Id, nullable=False),  # tells towns apart that share a Redis
-    Column("epoch", _Id, nullable=False),  # a restored backup gets a new one, so that no client resumes in it
+    Column("name", Id, nullable=False),  # tells towns apart that share a Redis
+    Column("epoch", Id, nullable=False),  # a restored backup gets a new one, so that no client resumes in it
     Column("event_offset", BigInteger, nullable=False),  # the one locked row from which offsets come
     Column("people_version", BigInteger, nullable=False),  # rises with every change to people or groups
     Column(
         "public_url", String(500)
     ),  # where people reach the web, as it was last started: workers write it into links
-    _made_at(),
+    made_at(),
 )
 
 keys = Table(
     "keys",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("purpose", _Word, primary_key=True),  # secret | vapid
+    Column("id", Id, primary_key=True),
+    Column("purpose", Word, primary_key=True),  # secret | vapid
     Column("value", Text, nullable=False),
-    _made_at(),
+    made_at(),
     Column("retired_at", UtcDateTime),
 )
 
 people = Table(
     "people",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False),
     Column("email", String(254)),
     Column("phone", String(20)),
     Column("language", String(2), nullable=False),
-    Column("role", _Word, nullable=False),
+    Column("role", Word, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("external_id", String(200), unique=True),
     Column("password_hash", Text),
@@ -111,42 +67,42 @@ people = Table(
     Column("quiet_to", String(5)),
     Column("takes_self_test", Boolean, nullable=False),  # has opted in to the scheduled drill
     Column("version", BigInteger, nullable=False),
-    _made_at(),
+    made_at(),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
 groups = Table(
     "groups",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("parent_id", _Id, ForeignKey("groups.id"), index=True),
-    _made_at(),
+    Column("parent_id", Id, ForeignKey("groups.id"), index=True),
+    made_at(),
 )
 
 group_members = Table(
     "group_members",
     metadata,
-    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True),
-    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+    Column("group_id", Id, ForeignKey("groups.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), primary_key=True, index=True),
 )
 
 group_supervisors = Table(
     "group_supervisors",
     metadata,
-    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True),
-    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+    Column("group_id", Id, ForeignKey("groups.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), primary_key=True, index=True),
 )
 
 credentials = Table(
     "credentials",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("kind", _Word, nullable=False),  # token | session | link
+    Column("id", Id, primary_key=True),
+    Column("kind", Word, nullable=False),  # token | session | link
     Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of 256 random bits: nothing to stretch
-    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
-    Column("role", _Word, nullable=False),
-    _made_at(),
+    Column("person_id", Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("role", Word, nullable=False),
+    made_at(),
     Column("expires_at", UtcDateTime),
     Column("used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
@@ -155,14 +111,14 @@ credentials = Table(
 subscriptions = Table(
     "subscriptions",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
-    Column("channel", _Word, nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("channel", Word, nullable=False),
     Column("address", JSON, nullable=False),
     Column("address_hash", String(64), nullable=False),
-    Column("lane", _Lane, nullable=False),
+    Column("lane", Lane, nullable=False),
     Column("label", String(200)),  # what the person calls it: the browser's or phone's name
-    _made_at(),
+    made_at(),
     Column("verified_at", UtcDateTime),
     Column("retired_at", UtcDateTime),
     Column("retired_reason", String(500)),
@@ -173,54 +129,54 @@ subscriptions = Table(
 boards = Table(
     "boards",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False),
-    _made_at(),
+    made_at(),
 )
 
 posts = Table(
     "posts",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("board_id", _Id, ForeignKey("boards.id"), nullable=False, index=True),
+    Column("id", Id, primary_key=True),
+    Column("board_id", Id, ForeignKey("boards.id"), nullable=False, index=True),
     Column("title", String(200), nullable=False),
     Column("body", Text, nullable=False),
     Column("urgent", Boolean, nullable=False),
     Column("audience", JSON, nullable=False),
     Column("everyone", Boolean, nullable=False),
-    Column("author_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("author_id", Id, ForeignKey("people.id"), nullable=False),
     Column("external_id", String(200), unique=True),
-    _made_at(),
+    made_at(),
 )
 
 post_groups = Table(
     "post_groups",
     metadata,
-    Column("post_id", _Id, ForeignKey("posts.id"), primary_key=True),
-    Column("group_id", _Id, ForeignKey("groups.id"), primary_key=True, index=True),
+    Column("post_id", Id, ForeignKey("posts.id"), primary_key=True),
+    Column("group_id", Id, ForeignKey("groups.id"), primary_key=True, index=True),
 )
 
 post_people = Table(
     "post_people",
     metadata,
-    Column("post_id", _Id, ForeignKey("posts.id"), primary_key=True),
-    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True, index=True),
+    Column("post_id", Id, ForeignKey("posts.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), primary_key=True, index=True),
 )
 
 alerts = Table(
     "alerts",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("post_id", _Id, ForeignKey("posts.id"), unique=True),  # null: a test message to oneself
-    Column("kind", _Word, nullable=False),  # alert | test | self-test | notice
-    Column("state", _Word, nullable=False),  # active | cancelled | expired
+    Column("id", Id, primary_key=True),
+    Column("post_id", Id, ForeignKey("posts.id"), unique=True),  # null: a test message to oneself
+    Column("kind", Word, nullable=False),  # alert | test | self-test | notice
+    Column("state", Word, nullable=False),  # active | cancelled | expired
     Column("revision", Integer, nullable=False),
-    Column("revision_kind", _Word, nullable=False),  # alert | update | cancel: of the revision that stands here
+    Column("revision_kind", Word, nullable=False),  # alert | update | cancel: of the revision that stands here
     Column("title", String(200), nullable=False),
     Column("body", Text, nullable=False),
-    Column("severity", _Word, nullable=False),
-    Column("urgency", _Word, nullable=False),
-    Column("certainty", _Word, nullable=False),
+    Column("severity", Word, nullable=False),
+    Column("urgency", Word, nullable=False),
+    Column("certainty", Word, nullable=False),
     Column("drill", Boolean, nullable=False),
     Column("ask", JSON),
     Column("plan", JSON, nullable=False),
@@ -228,7 +184,7 @@ alerts = Table(
     Column("people_version", BigInteger, nullable=False),
     Column("recipients", Integer, nullable=False),  # of the audience; supervisors who are told later do not count
     Column("asked_revision", Integer, nullable=False),  # answers to earlier revisions no longer count
-    Column("issued_by", _Id, ForeignKey("people.id"), nullable=False),
+    Column("issued_by", Id, ForeignKey("people.id"), nullable=False),
     Column("sent_at", UtcDateTime, nullable=False),
     Column("revised_at", UtcDateTime, nullable=False),  # when the revision that stands here was made
     Column("expires_at", UtcDateTime, nullable=False),
@@ -239,24 +195,24 @@ alerts = Table(
 alert_revisions = Table(
     "alert_revisions",
     metadata,
-    Column("alert_id", _Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("alert_id", Id, ForeignKey("alerts.id"), primary_key=True),
     Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("kind", _Word, nullable=False),  # alert | update | cancel
+    Column("kind", Word, nullable=False),  # alert | update | cancel
     Column("title", String(200), nullable=False),
     Column("body", Text, nullable=False),
     Column("asks_again", Boolean, nullable=False),
-    Column("created_by", _Id, ForeignKey("people.id"), nullable=False),
-    _made_at(),
+    Column("created_by", Id, ForeignKey("people.id"), nullable=False),
+    made_at(),
 )
 
 plans = Table(
     "plans",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False),
     Column("plan", JSON, nullable=False),
-    Column("updated_by", _Id, ForeignKey("people.id"), nullable=False),
-    _made_at(),
+    Column("updated_by", Id, ForeignKey("people.id"), nullable=False),
+    made_at(),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -264,7 +220,7 @@ plans = Table(
 steps = Table(
     "steps",
     metadata,
-    Column("alert_id", _Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("alert_id", Id, ForeignKey("alerts.id"), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("due_at", UtcDateTime, nullable=False),
@@ -276,27 +232,27 @@ steps = Table(
 recipients = Table(
     "recipients",
     metadata,
-    Column("id", _Serial, primary_key=True),  # the number that acknowledgement tokens carry
-    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
-    Column("person_id", _Id, ForeignKey("people.id"), nullable=False, index=True),
-    Column("part", _Word, nullable=False),  # audience | supervisor: told of somebody else's silence
+    Column("id", Serial, primary_key=True),  # the number that acknowledgement tokens carry
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False),
+    Column("person_id", Id, ForeignKey("people.id"), nullable=False, index=True),
+    Column("part", Word, nullable=False),  # audience | supervisor: told of somebody else's silence
     UniqueConstraint("alert_id", "person_id"),
 )
 
 acknowledgements = Table(
     "acknowledgements",
     metadata,
-    Column("recipient_id", _Serial, ForeignKey("recipients.id"), primary_key=True, autoincrement=False),
-    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False, index=True),
-    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("recipient_id", Serial, ForeignKey("recipients.id"), primary_key=True, autoincrement=False),
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("person_id", Id, ForeignKey("people.id"), nullable=False),
     *(
         column
         for which in ("first", "last")
         for column in (
-            Column(f"{which}_answer", _Id),
+            Column(f"{which}_answer", Id),
             Column(f"{which}_comment", Text),
-            Column(f"{which}_way", _Word, nullable=False),
-            Column(f"{which}_by", _Id, ForeignKey("people.id"), nullable=False),
+            Column(f"{which}_way", Word, nullable=False),
+            Column(f"{which}_by", Id, ForeignKey("people.id"), nullable=False),
             Column(f"{which}_revision", Integer, nullable=False),
             Column(f"{which}_late", Boolean, nullable=False),
             Column(f"{which}_answered_at", UtcDateTime, nullable=False),
@@ -308,24 +264,24 @@ acknowledgements = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
+    Column("id", Serial, primary_key=True),
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("step", Integer, nullable=False),
     Column("repeat", Integer, nullable=False),
-    Column("subscription_id", _Id, ForeignKey("subscriptions.id"), nullable=False, index=True),
-    Column("recipient_id", _Serial, ForeignKey("recipients.id"), nullable=False, index=True),
-    Column("channel", _Word, nullable=False),
-    Column("lane", _Lane, nullable=False),
-    Column("state", _Word, nullable=False),
+    Column("subscription_id", Id, ForeignKey("subscriptions.id"), nullable=False, index=True),
+    Column("recipient_id", Serial, ForeignKey("recipients.id"), nullable=False, index=True),
+    Column("channel", Word, nullable=False),
+    Column("lane", Lane, nullable=False),
+    Column("state", Word, nullable=False),
     Column("reason", String(500)),
     Column("attempt", Integer, nullable=False),
     Column("tries", Integer, nullable=False),  # attempts that count against the retry policy
     Column("holds", Integer, nullable=False),  # how often our own fault held it
     Column("rank", Integer, nullable=False),  # lower goes first: see core.delivery.rank
     Column("due_at", UtcDateTime, nullable=False),
-    Column("worker_id", _Id),  # who holds the lease while sending
-    Column("provider", _Word),  # primary | secondary
+    Column("worker_id", Id),  # who holds the lease while sending
+    Column("provider", Word),  # primary | secondary
     Column("provider_id", String(500)),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("accepted_at", UtcDateTime),
@@ -342,21 +298,21 @@ deliveries = Table(
 attempts = Table(
     "attempts",
     metadata,
-    Column("delivery_id", _Serial, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
+    Column("delivery_id", Serial, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
-    Column("worker_id", _Id, nullable=False),
-    Column("provider", _Word),
+    Column("worker_id", Id, nullable=False),
+    Column("provider", Word),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    Column("outcome", _Word),
+    Column("outcome", Word),
     Column("reason", String(500)),
 )
 
 receipts = Table(
     "receipts",
     metadata,
-    Column("id", _Serial, primary_key=True),
-    Column("channel", _Word, nullable=False),
+    Column("id", Serial, primary_key=True),
+    Column("channel", Word, nullable=False),
     Column("provider_id", String(500), nullable=False),
     Column("delivered", Boolean),  # null: on its way
     Column("reason", String(500)),
@@ -369,7 +325,7 @@ receipts = Table(
 replies = Table(
     "replies",
     metadata,
-    Column("channel", _Word, primary_key=True),
+    Column("channel", Word, primary_key=True),
     Column("message_id", String(200), primary_key=True),
     Column("answer", Text, nullable=False),  # what was written back: a repeated call gets it again and does nothing
     Column("received_at", UtcDateTime, nullable=False),
@@ -379,17 +335,17 @@ events = Table(
     "events",
     metadata,
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("alert_id", _Id, ForeignKey("alerts.id"), nullable=False),
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False),
     Column("facts", JSON, nullable=False),  # the alert as it stood then, so that a replay says what was said
-    _made_at(),
+    made_at(),
 )
 
 workers = Table(
     "workers",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("role", _Word, nullable=False),  # web | worker | clock | bounces
-    Column("channel", _Word),
+    Column("id", Id, primary_key=True),
+    Column("role", Word, nullable=False),  # web | worker | clock | bounces
+    Column("channel", Word),
     Column("host", String(200), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("beat", BigInteger, nullable=False),  # counts up while alive; observers watch it move, not its time
@@ -401,11 +357,11 @@ workers = Table(
 circuits = Table(
     "circuits",
     metadata,
-    Column("worker_id", _Id, primary_key=True),
-    Column("channel", _Word, primary_key=True),
-    Column("provider", _Word, primary_key=True),
-    Column("lane", _Lane, primary_key=True),
-    Column("state", _Word, nullable=False),  # open | half-open
+    Column("worker_id", Id, primary_key=True),
+    Column("channel", Word, primary_key=True),
+    Column("provider", Word, primary_key=True),
+    Column("lane", Lane, primary_key=True),
+    Column("state", Word, nullable=False),  # open | half-open
     Column("reason", String(500)),
     Column("since", UtcDateTime, nullable=False),
 )
@@ -414,9 +370,9 @@ circuits = Table(
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("channel", _Word, primary_key=True),
-    Column("provider", _Word, primary_key=True),
-    Column("outcome", _Word, primary_key=True),
+    Column("channel", Word, primary_key=True),
+    Column("provider", Word, primary_key=True),
+    Column("outcome", Word, primary_key=True),
     Column("code", String(40), primary_key=True),  # the provider's number or word for it, or ""
     Column("count", BigInteger, nullable=False),
 )
@@ -425,7 +381,7 @@ outcomes = Table(
 usage = Table(
     "usage",
     metadata,
-    Column("channel", _Word, primary_key=True),
+    Column("channel", Word, primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("units", BigInteger, nullable=False),  # SMS parts
     Column("warned", Integer, nullable=False),  # the last percentage of the ceiling that was warned of
@@ -435,7 +391,7 @@ self_tests = Table(
     "self_tests",
     metadata,
     Column("day", String(10), primary_key=True),
-    Column("alert_id", _Id, ForeignKey("alerts.id")),  # null: there was nobody to send it to
+    Column("alert_id", Id, ForeignKey("alerts.id")),  # null: there was nobody to send it to
     Column("due_at", UtcDateTime, nullable=False),  # when it is to have arrived
     Column("checked_at", UtcDateTime),
     Column("failures", JSON),  # what no provider took, by channel; empty when everything was taken
@@ -444,19 +400,19 @@ self_tests = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), primary_key=True),
     Column("key", String(200), primary_key=True),
     Column("request_hash", String(64), nullable=False),
     Column("response", JSON),
-    _made_at(),
+    made_at(),
 )
 
 audit = Table(
     "audit",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", Serial, primary_key=True),
     Column("at", UtcDateTime, nullable=False, index=True),
-    Column("actor", _Id, nullable=False),
+    Column("actor", Id, nullable=False),
     Column("action", String(50), nullable=False),
     Column("object", String(200), nullable=False),
     Column("details", JSON, nullable=False),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from alertd.store.schema import UtcDateTime
+from alertd.store.columns import UtcDateTime
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}

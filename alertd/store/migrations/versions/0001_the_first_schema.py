@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from alertd.store.schema import UtcDateTime
+from alertd.store.columns import UtcDateTime
 
 revision = "0001"
 down_revision = None
