@@ -28,6 +28,7 @@ from channels.base import (
     SettingFaults,
     VapidKey,
     one_line,
+    parse_rate,
     parse_retry_after,
 )
 from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
@@ -53,6 +54,7 @@ class WebPush:
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting("VAPID_SUBJECT", "whom a push service may contact: mailto:… or https://…"),
         Setting("PUSH_HOSTS", "extra hosts of push endpoints: host, *.host (https) or host:port (exactly that port)"),
+        Setting("PUSH_PER_SECOND", "requests a second to all push services together (default: any)"),
     )
     has_second: ClassVar[bool] = False  # a browser subscribes at one push service and nowhere else
 
@@ -62,8 +64,10 @@ class WebPush:
         subject: str,
         hosts: PushHosts,
         timeout: float = TIMEOUT,
+        *,
+        rate: float | None = None,
     ) -> None:
-        self.budget = Budget(form="notification", size=2_000, concurrency=768)
+        self.budget = Budget(form="notification", size=2_000, concurrency=768, rate=rate, pace=rate)
         self._keys = context.vapid_keys
         self._hosts = hosts
         self._public_url = context.public_url
@@ -85,9 +89,14 @@ class WebPush:
             hosts = PushHosts.parse(values.get("PUSH_HOSTS", ""))
         except ValueError as error:
             faults.append(("PUSH_HOSTS", str(error)))
+        rate = None
+        try:
+            rate = parse_rate(values["PUSH_PER_SECOND"]) if values.get("PUSH_PER_SECOND") else None
+        except ValueError as error:
+            faults.append(("PUSH_PER_SECOND", str(error)))
         if faults:
             raise SettingFaults(faults)
-        return cls(context, subject, hosts)
+        return cls(context, subject, hosts, rate=rate)
 
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         """The subscription with keys that can be encrypted to and an endpoint that may be called; or AddressError."""

@@ -68,3 +68,4 @@ def test_the_budgets_hold_the_rates() -> None:
     assert Email.configure(letters, CONTEXT).budget.rate is None
     assert Email.configure({**letters, "MAIL_PER_SECOND": "20"}, CONTEXT).budget.rate == 20
     assert WebPush.configure({}, CONTEXT).budget.rate is None
+    assert WebPush.configure({"PUSH_PER_SECOND": "500"}, CONTEXT).budget.rate == 500

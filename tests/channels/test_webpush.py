@@ -434,8 +434,8 @@ def test_malformed_push_hosts_are_refused(value: str) -> None:
 
 def test_all_setting_faults_at_once() -> None:
     with pytest.raises(SettingFaults) as caught:
-        webpush("a b", VAPID_SUBJECT="someone@example.jp")
-    assert [name for name, _ in caught.value.faults] == ["VAPID_SUBJECT", "PUSH_HOSTS"]
+        webpush("a b", VAPID_SUBJECT="someone@example.jp", PUSH_PER_SECOND="many")
+    assert [name for name, _ in caught.value.faults] == ["VAPID_SUBJECT", "PUSH_HOSTS", "PUSH_PER_SECOND"]
 
 
 @pytest.mark.parametrize("subject", ["mailto:a@example.jp", "https://example.jp", "https://example.jp/contact?x=1"])
