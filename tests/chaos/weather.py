@@ -18,6 +18,8 @@ from tests.providers.smtp import Stage as SmtpStage
 
 _LIMITS: Final = Limits(extra=1)
 _LASTS: Final = (1.5, 60.0)  # seconds: light, long
+_OUTLASTS: Final = (3.0, 3_000.0)
+_BETWEEN_SECONDS: Final = 300.0
 _SLOWER: Final = 1.10
 _SMTP_STAGES: Final[tuple[SmtpStage, ...]] = ("connect", "ehlo", "mail", "rcpt", "message")
 _ON_PUSH: Final = People(count=200, push=200, phones=10, two_devices=0)
@@ -86,6 +88,21 @@ async def _compare(fault: str, bad: PushService, stage: Stage) -> None:
     stage.prove("seconds that the others' messages took alone", round(statistics.median(alone), 2))
     if ratio > _SLOWER:
         stage.faults.append(f"the others took {ratio:.2f} times as long: {_rounded(together)}, not {_rounded(alone)}")
+
+
+async def _outlast_push(stage: Stage) -> Limits:
+    """One of the push services answers 503 for most of an hour, and its alerts wait all the while."""
+    bad = stage.dice.choice(stage.place.pushes)
+    before = bad.requests
+    bad.answer(503, times=None)
+    ends_at = time.monotonic() + _OUTLASTS[0 if stage.light else 1]
+    while time.monotonic() < ends_at:
+        await stage.issue(expires_at=(datetime.now(UTC) + timedelta(hours=24)).isoformat())
+        await asyncio.sleep(min(_BETWEEN_SECONDS, max(0.0, ends_at - time.monotonic())))
+    stage.prove("requests to the bad one", bad.requests - before)
+    bad.reset_plans()
+    stage.over()
+    return _LIMITS
 
 
 def _rounded(seconds: list[float]) -> list[float]:
@@ -229,6 +246,7 @@ async def _refuse_recipient(at: Literal["rcpt", "message"], stage: Stage) -> Lim
 
 
 WEATHER: Final = (
+    Scenario("push-503-long", _outlast_push, BOTH, Rounds(1, 1, 3_060)),
     *(
         Scenario(f"push-{fault}", partial(_spoil_push, fault), BOTH, Rounds(1, 2, seconds), people=_ON_PUSH)
         for fault, seconds in ((fault, 190 if fault == "hang" else 120) for fault in _PUSH)
