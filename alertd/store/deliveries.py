@@ -377,15 +377,8 @@ def _values(settlement: Settlement, state: State, now: datetime) -> dict[str, An
         "its_provider": settlement.provider or settlement.claim.provider,
         "its_provider_id": kept(after.provider_id),
         "its_uncounted": 0 if after.counted else 1,
-        "its_hold": _holds(settlement),
+        "its_hold": int(after.state is State.HELD),
     }
-
-
-def _holds(settlement: Settlement) -> int:
-    if settlement.transition.state is not State.HELD:
-        return 0
-    # What a provider has against this recipient alone is not mended because another one was accepted.
-    return _HOLDS_MOST if settlement.outcome == REFUSED_RECIPIENT else 1
 
 
 def _kind(settlement: Settlement) -> OutcomeKind:
@@ -395,7 +388,10 @@ def _kind(settlement: Settlement) -> OutcomeKind:
 
 
 def _release_siblings(connection: Connection, accepted: Sequence[Claim], now: datetime) -> None:
-    """What was our own fault is mended on these lanes; what was held too often must be something of its own."""
+    """What was our own fault is mended on these lanes; what was held too often must be something of its own.
+
+    That goes for what was said of one recipient too: a relay that denies relaying to everybody says it to each.
+    """
     for channel in sorted({claim.channel for claim in accepted}):
         lanes = {claim.lane for claim in accepted if claim.channel == channel}
         held = update(deliveries).where(

@@ -259,13 +259,29 @@ class TestTwoProviders:
         await deliverer.drain()
         assert states(rt, alert_id) == {"a0": "sent"}, "the second was mended, and is asked again"
 
-    async def test_whom_the_only_one_may_not_write_to_is_held(self, rt: Runtime) -> None:
+    async def test_whom_the_only_one_may_not_write_to_is_held_however_many_others_get_theirs(self, rt: Runtime) -> None:
         alert_id = towns(rt, "a", each=2)
         pigeon = Pigeon()
         pigeon.answers["a0"] = NOT_TO_THEM
-        await Deliverer(rt, {"primary": pigeon}, "w1").drain()
-        assert len(pigeon.sent) == 2, "what succeeds beside it releases nothing"
+        deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
+        for _ in range(6):
+            await deliverer.drain()
+            alert(rt)
         assert states(rt, alert_id) == {"a0": "held", "a1": "sent"}
+        assert rows(rt, alert_id)["a0"]["attempt"] == 3, "tried again when others got theirs, but not for ever"
+
+    async def test_what_was_denied_to_everybody_goes_when_one_gets_through(self, rt: Runtime) -> None:
+        alert_id = towns(rt, "a", each=3)
+        pigeon = Pigeon()
+        pigeon.answers = {f"a{number}": NOT_TO_THEM for number in range(3)}
+        deliverer = Deliverer(rt, {"primary": pigeon}, "w1")
+        await deliverer.drain()
+        assert set(states(rt, alert_id).values()) == {"held"}
+        pigeon.answers.clear()
+        later = alert(rt)
+        await deliverer.drain()
+        await deliverer.drain()
+        assert set(states(rt, alert_id).values()) == set(states(rt, later).values()) == {"sent"}
 
     async def test_those_who_wait_for_the_second_keep_nobody_behind_them_waiting(self, rt: Runtime) -> None:
         towns(rt, "a", each=3)
