@@ -12,7 +12,8 @@ import psutil
 import sqlalchemy
 
 from tests.acceptance.town import eventually, free_port
-from tests.chaos.place import Role, SkewedProcess
+from tests.chaos.ledger import Way
+from tests.chaos.place import Place, Role, SkewedProcess
 from tests.chaos.scenario import BOTH, Rounds, Scenario
 from tests.chaos.stage import Limits, Stage
 from tests.providers.thread import LoopThread, When
@@ -57,13 +58,27 @@ async def _kill_between(stage: Stage) -> Limits:
             os.kill(pid, signal.SIGKILL)
         loop.call_soon_threadsafe(struck.set)
 
-    providers[channel].on_taken(strike, nth=dice.randint(1, 5), when=when)
-    await stage.issue()
+    alert = stage.draft(stage.some())
+    there = sum(_is_at(place, providers[channel], channel, way) for way in alert.expected)
+    providers[channel].on_taken(strike, nth=dice.randint(1, min(5, there)), when=when)
+    await stage.post(alert)
     async with asyncio.timeout(30):
         await struck.wait()
     stage.over()
     stage.prove(f"killed {when} the answer of {channel}", len(workers))
     return _AGAIN
+
+
+def _is_at(place: Place, provider: LoopThread, channel: str, way: Way) -> bool:
+    """Whether a message goes to this provider."""
+    if way[0] != "webpush" or channel != "webpush":
+        return way[0] == channel
+    return any(
+        place.push_of(browser) is provider
+        for person in place.people.values()
+        for browser in person.browsers
+        if browser.id == way[1]
+    )
 
 
 async def _kill_all(stage: Stage) -> Limits:

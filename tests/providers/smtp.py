@@ -280,6 +280,12 @@ class _Handler:
         plan = await self._misbehave(server, "ehlo")
         return [plan.answer] if plan.answer is not None else responses
 
+    async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+        # Whoever is turned away at EHLO tries HELO next (RFC 5321 section 3.2): what is wrong is wrong there too.
+        session.host_name = hostname
+        plan = await self._misbehave(server, "ehlo")
+        return plan.answer if plan.answer is not None else f"250 {server.hostname}"
+
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
