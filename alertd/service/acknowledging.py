@@ -45,64 +45,73 @@ class Acknowledged:
 
 
 def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknowledged | Exception]:
-    """Keep a group of answers in one commit: for each what was kept, or the Fault why it was not."""
+    """Keep a group of answers in one commit: for each what is kept now, or the Fault why it is not."""
     now = rt.now()
     results: dict[int, Acknowledged | Exception] = {}
     with rt.store.write() as connection:
-        found: list[tuple[_Recipient, int]] = []
-        for index, wish in enumerate(wishes):
+        found = _recipients(connection, wishes)
+        told = alerts.get_many(connection, {place.alert for place in found.values() if isinstance(place, _Place)})
+        answers: list[tuple[Answer, int]] = []
+        # In one order everywhere: see `acknowledgements.keep_all`.
+        for index, place in sorted(found.items(), key=lambda each: (_order(each[1]), each[0])):
+            if isinstance(place, Exception):
+                results[index] = place
+                continue
             try:
-                found.append((_recipient(connection, wish), index))
-            except (NotFound, Invalid) as fault:
+                answers.append((_answer(connection, wishes[index], place, told[place.alert], now), index))
+            except Invalid as fault:
                 results[index] = fault
-        loaded: dict[str, Row | None] = {}
-        # In one order everywhere: two processes that keep the same answers must not wait for each other.
-        for recipient, index in sorted(found):
-            try:
-                results[index] = _keep(connection, wishes[index], recipient, loaded, now)
-            except (NotFound, Invalid) as fault:
-                results[index] = fault
-        kept = [index for index, result in results.items() if isinstance(result, Acknowledged)]
-        unsent.demote(connection, [recipient[0] for recipient, index in found if index in kept])
-    for alert_id in {each.body["alert"] for each in results.values() if isinstance(each, Acknowledged)}:
+        asked = {alert_id: alert["asked_revision"] for alert_id, alert in told.items()}
+        kept = acknowledgements.keep_all(connection, [answer for answer, _ in answers], asked)
+        unsent.demote(connection, kept.rows.keys())
+        for (answer, index), first in zip(answers, kept.firsts, strict=True):
+            results[index] = Acknowledged(acknowledgement_view(kept.rows[answer.recipient_id]), first)
+            if wishes[index].by is not None:
+                _record_proxy(connection, answer)
+    for alert_id in {answer.alert_id for answer, _ in answers}:
         rt.bell.changed(alert_id)
     return [results[index] for index in range(len(wishes))]
 
 
-_Recipient = tuple[int, str, str]
-"""Recipient number, alert, person."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an answer belongs."""
+
+    recipient: int
+    alert: str
+    person: str
 
 
-def _keep(
-    connection: Connection, wish: Acknowledging, recipient: _Recipient, loaded: dict[str, Row | None], now: datetime
-) -> Acknowledged:
-    recipient_id, alert_id, person_id = recipient
-    if alert_id not in loaded:
-        loaded[alert_id] = alerts.get(connection, alert_id)
-    alert = loaded[alert_id]
-    if alert is None:
-        raise NotFound(f"there is no alert {alert_id!r}")
+def _order(place: "_Place | Exception") -> int:
+    return place.recipient if isinstance(place, _Place) else 0
+
+
+def _record_proxy(connection: Connection, answer: Answer) -> None:
+    instance.record(
+        connection,
+        at=answer.received_at,
+        actor=answer.by,
+        action="acknowledge.proxy",
+        object=answer.alert_id,
+        details={"person": answer.person_id, "answer": answer.answer},
+    )
+
+
+def _answer(connection: Connection, wish: Acknowledging, place: _Place, alert: Row, now: datetime) -> Answer:
     _check(wish, alert)
-    answer = Answer(
-        recipient_id=recipient_id,
-        alert_id=alert_id,
-        person_id=person_id,
+    return Answer(
+        recipient_id=place.recipient,
+        alert_id=place.alert,
+        person_id=place.person,
         revision=_answered_revision(connection, wish, alert),
         answer=wish.answer,
         comment=wish.comment,
         way=wish.way.word,
-        by=wish.by or person_id,
+        by=wish.by or place.person,
         late=alert["state"] != "active" or alert["expires_at"] <= now,
         answered_at=_plausible(wish.answered_at, alert, now),
         received_at=now,
     )
-    first = acknowledgements.keep(connection, answer, alert["asked_revision"])
-    if wish.by is not None:
-        details = {"person": person_id, "answer": wish.answer}
-        instance.record(connection, at=now, actor=wish.by, action="acknowledge.proxy", object=alert_id, details=details)
-    kept = acknowledgements.of(connection, recipient_id)
-    assert kept is not None
-    return Acknowledged(acknowledgement_view(kept), first)
 
 
 def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row) -> int:
@@ -116,20 +125,31 @@ def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row) 
     return max(revision, 1)
 
 
-def _recipient(connection: Connection, wish: Acknowledging) -> _Recipient:
-    if wish.recipient is not None:
-        row = alerts.recipient(connection, wish.recipient)
-        if row is None:
-            raise NotFound("this link belongs to no alert")
-        return wish.recipient, row["alert_id"], row["person_id"]
-    assert wish.alert is not None
-    assert wish.person is not None
-    number = alerts.recipient_of(connection, wish.alert, wish.person)
-    if number is not None:
-        return number, wish.alert, wish.person
-    if wish.by is not None and alerts.get(connection, wish.alert) is not None:
-        raise Invalid([("person", f"{wish.person!r} is not a recipient of this alert")])
-    raise NotFound(f"there is no alert {wish.alert!r} for {wish.person!r}")
+def _recipients(connection: Connection, wishes: Sequence[Acknowledging]) -> dict[int, _Place | Exception]:
+    """For each wish, by its index, whose answer to what it is, or why it is nobody's."""
+    numbered = alerts.recipients_of(connection, [w.recipient for w in wishes if w.recipient is not None])
+    named: dict[str, list[str]] = {}
+    for wish in wishes:
+        if wish.recipient is None and wish.alert is not None and wish.person is not None:
+            named.setdefault(wish.alert, []).append(wish.person)
+    numbers = {alert: alerts.recipient_numbers(connection, alert, persons) for alert, persons in named.items()}
+    found: dict[int, _Place | Exception] = {}
+    for index, wish in enumerate(wishes):
+        if wish.recipient is not None:
+            row = numbered.get(wish.recipient)
+            place = _Place(wish.recipient, row["alert_id"], row["person_id"]) if row else None
+            found[index] = place or NotFound("this link belongs to no alert")
+            continue
+        assert wish.alert is not None
+        assert wish.person is not None
+        number = numbers[wish.alert].get(wish.person)
+        if number is not None:
+            found[index] = _Place(number, wish.alert, wish.person)
+        elif wish.by is not None and alerts.get(connection, wish.alert) is not None:
+            found[index] = Invalid([("person", f"{wish.person!r} is not a recipient of this alert")])
+        else:
+            found[index] = NotFound(f"there is no alert {wish.alert!r} for {wish.person!r}")
+    return found
 
 
 def _check(wish: Acknowledging, alert: Row) -> None:

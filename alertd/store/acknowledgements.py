@@ -1,6 +1,6 @@
 """Answers: the first and the last of each recipient, each with the way it came."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,28 +31,51 @@ class Answer:
         return {f"{which}_{name}": getattr(self, name) for name in names}
 
 
-def keep(connection: Connection, answer: Answer, asked_revision: int = 1) -> bool:
-    """Keep an answer: as the first if there is none, else as the last. True when it was the first.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of a group of answers."""
+
+    rows: Mapping[int, Row]  # as they stand now, by recipient
+    firsts: Sequence[bool]  # of each answer, whether it was its recipient's first
+
+
+def keep_all(connection: Connection, answers: Sequence[Answer], asked: Mapping[str, int]) -> Kept:
+    """Keep answers, sorted by recipient: as the first if there is none, else as the last.
 
     A bare acknowledgement takes nothing back that was answered before, unless that was before the alert asked again, in
-    `asked_revision`; and an answer given earlier than the one we have (a phone that was offline) does not replace it as
-    the last.
+    the revision that `asked` has for it; and an answer given earlier than the one we have (a phone that was offline)
+    does not replace it as the last. In that order, and all that are new before any that is not, so that two processes
+    that keep the same answers never wait for each other crosswise.
     """
-    row = {
+    earliest: dict[int, Answer] = {}
+    for answer in answers:
+        earliest.setdefault(answer.recipient_id, answer)
+    rows = {recipient_id: _row(answer) for recipient_id, answer in earliest.items()}
+    made = set(insert_new(connection, acknowledgements, list(rows.values()), "recipient_id"))
+    firsts = [answer.recipient_id in made and earliest[answer.recipient_id] is answer for answer in answers]
+    again = [answer for answer, first in zip(answers, firsts, strict=True) if not first]
+    for answer in again:
+        _keep_as_last(connection, answer, asked[answer.alert_id])
+    return Kept({**rows, **of_many(connection, [answer.recipient_id for answer in again])}, firsts)
+
+
+def _row(answer: Answer) -> dict[str, object]:
+    return {
         "recipient_id": answer.recipient_id,
         "alert_id": answer.alert_id,
         "person_id": answer.person_id,
         **answer.columns("first"),
         **answer.columns("last"),
     }
-    if insert_new(connection, acknowledgements, [row], "recipient_id"):
-        return True
+
+
+def _keep_as_last(connection: Connection, answer: Answer, asked_revision: int) -> None:
     outlived = (acknowledgements.c.recipient_id == answer.recipient_id) & (
         acknowledgements.c.last_revision < asked_revision
     )
     again = update(acknowledgements).where(outlived).values(**answer.columns("last"))
     if connection.execute(again).rowcount or (answer.answer is None and answer.comment is None):
-        return False
+        return
     query = update(acknowledgements).where(
         acknowledgements.c.recipient_id == answer.recipient_id,
         acknowledgements.c.last_answered_at <= answer.answered_at,
@@ -62,7 +85,6 @@ def keep(connection: Connection, answer: Answer, asked_revision: int = 1) -> boo
     if answer.answer is None:
         del values["last_answer"]
     connection.execute(query.values(**values))
-    return False
 
 
 def answered_reply(connection: Connection, channel: str, message_id: str) -> str | None:
@@ -79,8 +101,16 @@ def keep_reply(connection: Connection, channel: str, message_id: str, answer: st
 
 
 def of(connection: Connection, recipient_id: int) -> Row | None:
-    row = connection.execute(select(acknowledgements).where(acknowledgements.c.recipient_id == recipient_id)).first()
-    return row._asdict() if row else None
+    return of_many(connection, [recipient_id]).get(recipient_id)
+
+
+def of_many(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, Row]:
+    """What these recipients answered, by recipient number."""
+    found: dict[int, Row] = {}
+    for some in in_slices(recipient_ids):
+        query = select(acknowledgements).where(acknowledgements.c.recipient_id.in_(some))
+        found.update({row.recipient_id: row._asdict() for row in connection.execute(query)})
+    return found
 
 
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> dict[str, Row]:

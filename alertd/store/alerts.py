@@ -83,6 +83,15 @@ def get(connection: Connection, alert_id: str) -> Row | None:
     return row._asdict() if row else None
 
 
+def get_many(connection: Connection, alert_ids: Collection[str]) -> dict[str, Row]:
+    """Those of these alerts that there are, by id."""
+    found: dict[str, Row] = {}
+    for some in in_slices(sorted(alert_ids)):
+        query = select(alerts).where(alerts.c.id.in_(some))
+        found.update({row.id: row._asdict() for row in connection.execute(query)})
+    return found
+
+
 def page(connection: Connection, *, before: str | None, limit: int, reader: str | None) -> list[Row]:
     """Alerts, newest first, older than `before`; those that `reader` got, None for all (tests to oneself excepted)."""
     query = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
@@ -102,8 +111,16 @@ def recipient_of(connection: Connection, alert_id: str, person_id: str) -> int |
 
 def recipient(connection: Connection, number: int) -> Row | None:
     """The person and alert behind a recipient number."""
-    row = connection.execute(select(recipients).where(recipients.c.id == number)).first()
-    return row._asdict() if row else None
+    return recipients_of(connection, [number]).get(number)
+
+
+def recipients_of(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
+    """The person and alert behind each of these recipient numbers that there is."""
+    found: dict[int, Row] = {}
+    for some in in_slices(numbers):
+        query = select(recipients).where(recipients.c.id.in_(some))
+        found.update({row.id: row._asdict() for row in connection.execute(query)})
+    return found
 
 
 def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:

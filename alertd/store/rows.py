@@ -14,14 +14,10 @@ def insert_new(connection: Connection, table: Table, values: Sequence[Mapping[st
     """Insert the rows that are not there yet; the `returning` column of those that were really made."""
     if not values:
         return []
-    column = table.c[returning]
-    if connection.dialect.name == "postgresql":
-        made = connection.execute(
-            postgresql.insert(table).values(list(values)).on_conflict_do_nothing().returning(column)
-        )
-    else:
-        made = connection.execute(sqlite.insert(table).values(list(values)).on_conflict_do_nothing().returning(column))
-    return list(made.scalars())
+    # Handed over beside the statement, not in it: so it is compiled once, whatever the number of rows.
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    made = dialect.insert(table).on_conflict_do_nothing().returning(table.c[returning])
+    return list(connection.execute(made, list(values)).scalars())
 
 
 def put_row(connection: Connection, table: Table, row_id: str, values: Row, defaults: Row) -> bool:
