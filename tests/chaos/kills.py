@@ -34,6 +34,7 @@ async def _in_the_middle(stage: Stage) -> None:
 
 
 async def _kill(role: Role, stage: Stage) -> Limits:
+    await stage.place.until_running(role)
     stage.place.slow(_SLOW_SECONDS)
     async with stage.issuing():
         await _in_the_middle(stage)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 import aiohttp
 import psutil
 
-from tests.acceptance.town import Process, Town, free_port
+from tests.acceptance.town import Process, Town, eventually, free_port
 from tests.chaos.servers import Line, RestartablePostgres, postgres_behind_a_line
 from tests.providers import BrowserSubscription, PushService
 from tests.services import Redis, find_binary, short_directory
@@ -99,6 +99,14 @@ class Place(Town):
             if process.returncode is None
             for child in process.children(_COMMANDS[role])
         ]
+
+    async def until_running(self, role: Role) -> None:
+        """The last one that was killed may not be back yet, when nothing needed it."""
+
+        async def runs() -> bool:
+            return (role == "redis" and self.own_redis is not None) or bool(self.running(role))
+
+        await eventually(runs, 30, f"a {role} runs")
 
     def kill(self, role: Role, dice: random.Random, number: int = signal.SIGKILL) -> list[int]:
         """Send a signal to one process of this role, drawn by the dice; its id."""
