@@ -105,7 +105,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         answered = alerts.acknowledged_people(connection, row)
         reachable = _reachable(connection, rt, row)
         outdated = alerts.outdated_people(connection, row)
-        told = alerts.numbers_of_part(connection, alert_id, "supervisor")
+        supervisors = _supervisors(connection, row)
         counts = alerts.channel_counts(connection, alert_id)
         last = alerts.last_acknowledged_at(connection, alert_id)
         groups, parents, members = (
@@ -126,7 +126,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
         "outstanding": len(recipients) - len(answered),
         "unreachable": len(recipients - reachable - answered.keys()),
         "outdated": len(outdated),
-        "supervisors": len(told),
+        "supervisors": len(supervisors),
         "answers": _answers(row, answered),
         "channels": channels,
         "evidence": evidence,
@@ -151,6 +151,15 @@ def _reachable(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
         if channel not in rt.missing
     }
     return hopeful | (alerts.people_with_way(connection, alert["id"], later) if later else set())
+
+
+def _supervisors(connection: Connection, alert: Row) -> set[str]:
+    """Whoever was told of others' silence, in the audience themselves or not."""
+    upward = [number for number, step in enumerate(Plan.from_json(alert["plan"]).steps) if step.to == "supervisors"]
+    if not upward:
+        return set()
+    apart = alerts.numbers_of_part(connection, alert["id"], "supervisor").keys()
+    return apart | alerts.people_told_by(connection, alert["id"], upward)
 
 
 def _answers(alert: Row, answered: Mapping[str, str | None]) -> dict[str, int]:
@@ -218,7 +227,7 @@ def _standing(connection: Connection, rt: Runtime, alert_id: str) -> _Standing:
     answered = alerts.acknowledged_people(connection, alert).keys()
     return _Standing(
         audience=audience,
-        supervisors=alerts.numbers_of_part(connection, alert_id, "supervisor").keys(),
+        supervisors=_supervisors(connection, alert),
         answered=answered,
         unreachable=audience - _reachable(connection, rt, alert) - answered,
         outdated=alerts.outdated_people(connection, alert),
@@ -238,12 +247,12 @@ def list_recipients(
 
 
 def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]:
-    """The whole audience and then the supervisors who were told, by person id, as `list_recipients` has them, page by
-    page in one transaction, which lasts until the last. Raises NotFound.
+    """The whole audience and then the other supervisors who were told, by person id, as `list_recipients` has them,
+    page by page in one transaction, which lasts until the last. Raises NotFound.
     """
     with rt.store.read() as connection:
         standing = _standing(connection, rt, alert_id)
-        for page in in_slices([*sorted(standing.audience), *sorted(standing.supervisors)]):
+        for page in in_slices([*sorted(standing.audience), *sorted(standing.supervisors - standing.audience)]):
             yield _items(connection, alert_id, standing, page)
 
 
@@ -271,7 +280,7 @@ def _items(connection: Connection, alert_id: str, standing: _Standing, shown: Se
             "state": "acknowledged" if person_id in standing.answered else "outstanding",
             "unreachable": person_id in standing.unreachable,
             "outdated": person_id in standing.outdated,
-            "part": "supervisor" if person_id in standing.supervisors else "audience",
+            "part": "audience" if person_id in standing.audience else "supervisor",
             "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in lost else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],

@@ -282,6 +282,17 @@ def subscriptions_with(
     return set(connection.execute(query).scalars())
 
 
+def people_told_by(connection: Connection, alert_id: str, among_steps: Collection[int]) -> set[str]:
+    """The people to whom these steps laid down a delivery."""
+    query = (
+        select(recipients.c.person_id)
+        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
+        .where(deliveries.c.alert_id == alert_id, deliveries.c.step.in_(list(among_steps)))
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
+
+
 def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
     """Where an alert's revision went, and where it has not gone yet but was still to go: two sets of subscriptions.
 

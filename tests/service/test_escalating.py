@@ -102,6 +102,20 @@ class TestSteps:
         assert row is not None
         assert [escalating.part_of(row, step) for step in range(3)] == ["audience", "audience", "supervisor"]
 
+    @pytest.mark.parametrize(("people", "part"), [(("taro",), "supervisor"), (("taro", "kacho"), "audience")])
+    def test_the_supervisors_who_were_told_are_listed_and_everybody_stands_in_the_table_once(
+        self, town: Runtime, clock: Clock, people: tuple[str, ...], part: str
+    ) -> None:
+        number = alert(town, plan=CALL_THEN_TEXT, audience=Audience(people=people))
+        take_over(town)
+        clock.move(seconds=600)
+        escalating.start_due(town)
+        told, _ = watching.list_recipients(town, number, state="supervisors", after=None, limit=9)
+        assert [(each["person"]["id"], each["part"]) for each in told] == [("kacho", part)]
+        assert watching.summarise(town, number)["supervisors"] == 1
+        everybody = [item["person"]["id"] for page in watching.read_everybody(town, number) for item in page]
+        assert sorted(everybody) == ["kacho", "taro"]
+
     def test_nobody_s_answer_silences_anybody_else(self, town: Runtime, clock: Clock) -> None:
         number = urgent(town)
         take_over(town)
