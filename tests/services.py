@@ -28,6 +28,10 @@ rm -rf "$directory"
 """
 
 
+_IN_MEMORY: Final = "/dev/shm"
+_ROOM: Final = 4 * 2**30
+
+
 class Unavailable(Exception):
     """Something that the tests need is not installed."""
 
@@ -44,9 +48,20 @@ def find_binary(*names: str, beside: Sequence[Path] = ()) -> Path:
     raise Unavailable(" or ".join(names))
 
 
-def short_directory() -> Path:
-    """A path that nobody uses yet, short enough for Unix sockets in it."""
-    return Path(tempfile.gettempdir(), f"alertd-{secrets.token_hex(4)}")
+def short_directory(*, durable: bool = False) -> Path:
+    """A path that nobody uses yet, short enough for Unix sockets in it.
+
+    In memory where there is plenty, since making databases is most of what tests wait for; `durable`: on a disk.
+    """
+    beneath = tempfile.gettempdir() if durable or not _is_roomy(_IN_MEMORY) else _IN_MEMORY
+    return Path(beneath, f"alertd-{secrets.token_hex(4)}")
+
+
+def _is_roomy(directory: str) -> bool:
+    try:
+        return os.access(directory, os.W_OK | os.X_OK) and shutil.disk_usage(directory).free >= _ROOM
+    except OSError:
+        return False
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -265,7 +265,7 @@ async def open_place(
     """A running place without people. `directory` is made, and removed, unless it is given."""
     stack = contextlib.AsyncExitStack()
     try:
-        where = directory or short_directory()
+        where = directory or short_directory(durable=True)
         if directory is None:
             where.mkdir(mode=0o700)
             stack.callback(shutil.rmtree, where, ignore_errors=True)

@@ -54,7 +54,7 @@ def part(found: Sequence[Unit], number: int, of: int) -> list[Unit]:
 @contextlib.contextmanager
 def small_disk() -> Iterator[Path]:
     """A directory whose `data` is a disk of its own, soon full. Raises NoSmallDisk."""
-    directory = short_directory()
+    directory = short_directory(durable=True)
     data = directory / "data"
     data.mkdir(mode=0o700, parents=True)
     mount = subprocess.run(

@@ -37,7 +37,7 @@ class RestartablePostgres:
     def __init__(self) -> None:
         installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
         self._postgres = find_binary("postgres", beside=installed[::-1]).resolve()
-        self._directory = short_directory()
+        self._directory = short_directory(durable=True)
         self._directory.mkdir(mode=0o700)
         self._as_owner = give_away(self._directory) if os.geteuid() == 0 else []
         self._keeper: subprocess.Popen[bytes] | None = None

@@ -235,7 +235,7 @@ async def _refuse_recipient(at: Literal["rcpt", "message"], stage: Stage) -> Lim
     alert = stage.draft(stage.some())
     for person in stage.dice.sample(alert.audience, 2):
         assert person.email
-        line = "550 5.1.1 no such user" if at == "rcpt" else "550 5.7.1 we do not want this"
+        line = "550 5.1.1 no such user" if at == "rcpt" else "550 5.6.0 we do not want this"
         stage.place.smtp.answer(at, line, recipient=person.email, times=None)
         stage.excused.add(("email", person.email))
         if at == "rcpt":
