@@ -1,13 +1,14 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos
+.PHONY: help demo test check chaos bench
 
 help:
 	@echo "make demo          start everything on this machine, post an urgent alert, watch it arrive, keep serving"
 	@echo "make demo ONCE=1   the same, ending by itself"
 	@echo "make test          install what the tests need and run them all"
-	@echo "make chaos         do to it all that it must survive (hours; in parts: make chaos PART=1/8)"
+	@echo "make chaos         do to it all that it must survive (hours; in parts of an hour: make chaos PART=1)"
+	@echo "make bench         measure how fast it is here (in parts: make bench ONLY=push,mail; to try: make bench QUICK=1)"
 	@echo "make check         format, lint, types, layers, fast tests"
 
 demo: .venv/installed
@@ -20,6 +21,10 @@ test: .venv/installed
 chaos: .venv/installed
 	@.ci/setup
 	@$(PYTHON) -m tests.chaos --set long --state var/chaos $(if $(PART),--part $(PART)) $(if $(SEED),--seed $(SEED))
+
+bench: .venv/installed
+	@.ci/setup
+	@$(PYTHON) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 check: .venv/installed
 	@$(PYTHON) -m ruff format --check --output-format concise .

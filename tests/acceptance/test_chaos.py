@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.chaos.record import Record, Unit
-from tests.chaos.run import BY_NAME, NoSmallDisk, Runner, part, units
+from tests.chaos.run import BY_NAME, NoSmallDisk, Runner, parts, units
 from tests.chaos.scenarios import SCENARIOS
 
 SEED: Final = secrets.randbelow(10**6)
@@ -62,8 +62,7 @@ async def test_the_kills_hit_what_was_under_way(runner: Runner) -> None:
 
 def test_the_parts_of_the_long_set_are_the_whole_and_no_longer_than_an_hour() -> None:
     whole = units("long", ("sqlite", "postgresql"))
-    parts = [part(whole, number, 8) for number in range(1, 9)]
-    assert [unit for some in parts for unit in some] == whole
-    seconds = [sum(BY_NAME[unit.scenario].rounds.seconds for unit in some) for some in parts]
+    assert [unit for some in parts(whole) for unit in some] == whole
+    seconds = [sum(BY_NAME[unit.scenario].rounds.seconds for unit in some) for some in parts(whole)]
     assert max(seconds) < 3_600
     assert {unit.scenario for unit in whole} == {scenario.name for scenario in SCENARIOS}

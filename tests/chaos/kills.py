@@ -198,14 +198,14 @@ def _attempts_by(stage: Stage, other: SkewedProcess) -> int:
 
 
 KILLS: Final = (
-    Scenario("kill-web", partial(_kill, "web"), BOTH, Rounds(2, 50, 8)),
-    Scenario("kill-worker", partial(_kill, "worker"), BOTH, Rounds(2, 50, 12)),
-    Scenario("kill-clock", partial(_kill, "clock"), BOTH, Rounds(1, 50, 8)),
-    Scenario("kill-redis", partial(_kill, "redis"), BOTH, Rounds(1, 50, 8)),
-    Scenario("kill-between", _kill_between, BOTH, Rounds(3, 50, 10)),
-    Scenario("kill-all", _kill_all, BOTH, Rounds(1, 10, 25)),
+    Scenario("kill-web", partial(_kill, "web"), BOTH, Rounds(2, 50, 12)),
+    Scenario("kill-worker", partial(_kill, "worker"), BOTH, Rounds(2, 50, 6)),
+    Scenario("kill-clock", partial(_kill, "clock"), BOTH, Rounds(1, 50, 5)),
+    Scenario("kill-redis", partial(_kill, "redis"), BOTH, Rounds(1, 50, 4)),
+    Scenario("kill-between", _kill_between, BOTH, Rounds(3, 50, 6)),
+    Scenario("kill-all", _kill_all, BOTH, Rounds(1, 10, 40)),
     Scenario("worker-stopped", _stop_worker, BOTH, Rounds(1, 5, 30)),
-    Scenario("clock-wrong-web", partial(_skew, "web"), BOTH, Rounds(1, 4, 20)),
-    Scenario("clock-wrong-worker", partial(_skew, "worker"), BOTH, Rounds(1, 4, 25)),
-    Scenario("clock-wrong-clock", partial(_skew, "clock"), BOTH, Rounds(1, 4, 20)),
+    Scenario("clock-wrong-web", partial(_skew, "web"), BOTH, Rounds(1, 4, 50)),
+    Scenario("clock-wrong-worker", partial(_skew, "worker"), BOTH, Rounds(1, 4, 50)),
+    Scenario("clock-wrong-clock", partial(_skew, "clock"), BOTH, Rounds(1, 4, 50)),
 )

@@ -22,6 +22,7 @@ from tests.services import short_directory
 
 Kind = Literal["ci", "long"]
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}
+_PART_SECONDS: Final = 3_200.0
 _DISK: Final = "192m"  # holds the ballast and a small town
 
 
@@ -40,15 +41,18 @@ def units(kind: Kind, stores: Sequence[StoreKind], only: str | None = None) -> l
     ]
 
 
-def part(found: Sequence[Unit], number: int, of: int) -> list[Unit]:
-    """The `number`th of parts that take about equally long (1 is the first)."""
-    total = sum(BY_NAME[unit.scenario].rounds.seconds for unit in found)
-    passed, kept = 0.0, []
+def parts(found: Sequence[Unit]) -> list[list[Unit]]:
+    """Parts to be played one after another, each of which ends within an hour."""
+    made: list[list[Unit]] = [[]]
+    passed = 0.0
     for unit in found:
-        if int(passed / total * of) == number - 1:
-            kept.append(unit)
-        passed += BY_NAME[unit.scenario].rounds.seconds
-    return kept
+        seconds = BY_NAME[unit.scenario].rounds.seconds
+        if passed + seconds > _PART_SECONDS:
+            made.append([])
+            passed = 0.0
+        made[-1].append(unit)
+        passed += seconds
+    return made
 
 
 @contextlib.contextmanager

@@ -248,7 +248,7 @@ async def _refuse_recipient(at: Literal["rcpt", "message"], stage: Stage) -> Lim
 WEATHER: Final = (
     Scenario("push-503-long", _outlast_push, BOTH, Rounds(1, 1, 3_060)),
     *(
-        Scenario(f"push-{fault}", partial(_spoil_push, fault), BOTH, Rounds(1, 2, seconds), people=_ON_PUSH)
+        Scenario(f"push-{fault}", partial(_spoil_push, fault), BOTH, Rounds(1, 1, seconds), people=_ON_PUSH)
         for fault, seconds in ((fault, 190 if fault == "hang" else 120) for fault in _PUSH)
     ),
     *(
