@@ -216,7 +216,7 @@ async def _spoil_mail(fault: str, stage: Stage) -> Limits:
 async def _lose_the_answer(stage: Stage) -> Limits:
     """The relay takes the letter and hangs up without a word."""
     alert = stage.draft(stage.some())
-    people = stage.dice.sample(alert.audience, 4)
+    people = stage.dice.sample([each for each in alert.audience if each.email], 4)
     for person in people:
         stage.place.smtp.drop("message", taken=True, recipient=person.email)
     await stage.post(alert)
@@ -233,7 +233,7 @@ def _repeated(stage: Stage, alert: Alert, people: list[Person]) -> int:
 
 async def _refuse_recipient(at: Literal["rcpt", "message"], stage: Stage) -> Limits:
     alert = stage.draft(stage.some())
-    for person in stage.dice.sample(alert.audience, 2):
+    for person in stage.dice.sample([each for each in alert.audience if each.email], 2):
         assert person.email
         line = "550 5.1.1 no such user" if at == "rcpt" else "550 5.6.0 we do not want this"
         stage.place.smtp.answer(at, line, recipient=person.email, times=None)
