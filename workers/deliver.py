@@ -92,6 +92,11 @@ class Deliverer:
         for task in self._under_way:
             task.cancel()
 
+    @property
+    def may_hold_more(self) -> bool:
+        """Whether deliveries may stand under our name that we know nothing of: the next `drain` gives them back."""
+        return self._forgotten
+
     def share(self, workers: int) -> None:
         """Keep to one part of so many of what the providers take in a second."""
         self._providers.share(workers)
@@ -176,6 +181,8 @@ class Deliverer:
             claims = await to_thread.run_sync(claim_now)
         except StoreUnavailable as error:
             log.warning("the store is unavailable: %s", error)
+            # It may have been cut off after the commit: then these are ours, and we do not know which.
+            self._forgotten = True
             return []
         self._forgotten = self._forgotten and bool(self._under_way)
         self._more_is_due = len(claims) == wanted or room.is_short

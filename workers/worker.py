@@ -223,7 +223,7 @@ class WorkerProcess:
             except StoreUnavailable as error:
                 log.warning("the store is unavailable: %s", error)
             else:
-                if due:
+                if due or self._deliverer.may_hold_more:
                     await self._drain()
 
     def _is_due(self) -> bool:

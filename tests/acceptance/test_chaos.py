@@ -19,7 +19,9 @@ CHEAP: Final = (
     "sms-20003", "sms-21610", "sms-reset-after", "mail-451", "mail-550-recipient", "mail-drop-after", "disk-full",
 )  # fmt: skip
 # Those whose way through the store is another one there.
-ON_POSTGRESQL: Final = ("kill-worker", "kill-between", "postgresql-fast", "cut-post-after", "cut-settlement-after")
+ON_POSTGRESQL: Final = (
+    "kill-worker", "kill-between", "postgresql-fast", "cut-post-after", "cut-claim-after", "cut-settlement-after",
+)  # fmt: skip
 LIGHT: Final = [
     unit
     for unit in units("ci", ("sqlite", "postgresql"))

@@ -106,7 +106,7 @@ def _is_zombie(pid: int) -> bool:
 
 @dataclass
 class _Cut:
-    marker: bytes
+    markers: frozenset[bytes]
     when: When
     left: int
 
@@ -117,7 +117,7 @@ class _Call:
 
     writers: list[asyncio.StreamWriter]
     tail: bytes = b""
-    marked: bool = False
+    marked: set[bytes] = field(default_factory=set)  # the markers that this transaction has sent
     doomed: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -143,11 +143,11 @@ class Line(LoopThread):
         """Where SQLAlchemy finds the database at the line's end."""
         return f"postgresql+psycopg://postgres@{HOST}:{self.port}/{_DATABASE}"
 
-    def cut_at_commit(self, marker: bytes, when: When, times: int = 1) -> None:
-        """Cut the connections that sent `marker`, at their COMMIT: before it is passed on, or after it has worked
-        and before its answer is passed back."""
+    def cut_at_commit(self, *markers: bytes, when: When, times: int = 1) -> None:
+        """Cut the connections that sent all of these in one transaction, at their COMMIT: before it is passed on, or
+        after it has worked and before its answer is passed back."""
         with self.changed:
-            self._cut = _Cut(marker, when, times)
+            self._cut = _Cut(frozenset(markers), when, times)
 
     def mend(self) -> None:
         with self.changed:
@@ -216,10 +216,13 @@ class Line(LoopThread):
             cut = self._cut
             if cut is None:
                 return True
-            call.marked = call.marked or cut.marker in seen
-            if not call.marked or _COMMIT not in seen:
+            call.marked |= {marker for marker in cut.markers if marker in seen}
+            if _COMMIT not in seen:
                 return True
-            call.marked, call.tail = False, b""
+            is_it = call.marked == cut.markers
+            call.marked, call.tail = set(), b""
+            if not is_it:
+                return True
             cut.left -= 1
             if cut.left <= 0:
                 self._cut = None

@@ -26,7 +26,8 @@ _SAME: Final = 100
 _MEGABYTE: Final = 1_048_576
 
 # What a connection sends when it does one thing and no other.
-_SETTLES_PUSH: Final = b"/message/"
+_SETTLES_PUSH: Final = (b"/message/",)
+_CLAIMS: Final = (b"sending", b"primary")
 
 
 def _redis(place: Place) -> "redis.Redis":
@@ -170,15 +171,17 @@ async def _post_once_and_again(stage: Stage, alert: Alert, web: int) -> Alert:
     return alert
 
 
-async def _cut(what: Literal["post", "settlement"], when: When, stage: Stage) -> Limits:
+async def _cut(what: Literal["post", "claim", "settlement"], when: When, stage: Stage) -> Limits:
     """Cut the line at a COMMIT: before it is passed on, or when it has worked and nobody knows."""
     place = stage.place
     assert place.servers is not None
     line = place.servers.line
     before = line.cuts
-    alert = stage.draft(stage.some())
+    # One claim takes all of one channel: when nobody knows of it, nothing is due that would make anybody look again.
+    some = stage.some()
+    alert = stage.draft([p for p in some if p.phone], channel="sms") if what == "claim" else stage.draft(some)
     if what == "post":
-        line.cut_at_commit(alert.tag.encode(), when)
+        line.cut_at_commit(alert.tag.encode(), when=when)
         status = await stage.try_post(alert)
         stage.note("answered 503" if status == 503 else "answered 201 all the same", 1)
         if status not in (201, 503):
@@ -186,7 +189,8 @@ async def _cut(what: Literal["post", "settlement"], when: When, stage: Stage) ->
         for web in (0, 1, 0):
             await stage.try_post(alert, web)
     else:
-        line.cut_at_commit(_SETTLES_PUSH, when, times=2)
+        markers, times = (_CLAIMS, 1) if what == "claim" else (_SETTLES_PUSH, 2)
+        line.cut_at_commit(*markers, when=when, times=times)
     await stage.post(alert)
     await stage.finish_sending()
     await asyncio.sleep(0.5)
@@ -274,6 +278,8 @@ SERVICES: Final = (
     Scenario("postgresql-immediate", partial(_restart_postgres, "immediate"), POSTGRESQL, Rounds(1, 10, 30)),
     Scenario("cut-post-before", partial(_cut, "post", "before"), POSTGRESQL, Rounds(1, 10, 8)),
     Scenario("cut-post-after", partial(_cut, "post", "after"), POSTGRESQL, Rounds(1, 10, 8)),
+    Scenario("cut-claim-before", partial(_cut, "claim", "before"), POSTGRESQL, Rounds(1, 10, 8)),
+    Scenario("cut-claim-after", partial(_cut, "claim", "after"), POSTGRESQL, Rounds(1, 10, 8)),
     Scenario("cut-settlement-before", partial(_cut, "settlement", "before"), POSTGRESQL, Rounds(1, 10, 8)),
     Scenario("cut-settlement-after", partial(_cut, "settlement", "after"), POSTGRESQL, Rounds(1, 10, 8)),
     Scenario("line-severed", _sever, POSTGRESQL, Rounds(1, 10, 10)),
