@@ -16,7 +16,7 @@ from alertd.store import ballast
 from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
-from channels.webpush import generate_key, load_key
+from channels.push_crypto import generate_key, load_key
 from config.settings import Settings, load
 
 DEFAULT_PORT: Final = 8000

@@ -17,7 +17,7 @@ from alertd.store.engine import Store, is_made
 from alertd.store.migrate import standing
 from channels import registry
 from channels.base import Channel, Checkable, Context, Unconfigured, VapidKey
-from channels.webpush import load_key
+from channels.push_crypto import load_key
 from config.settings import Settings
 
 _MARKS: Final[dict[Language, dict[str, str]]] = {

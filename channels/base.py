@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
+from alertd.core.alert import Bilingual
 from alertd.core.delivery import Misconfigured, Outcome, Receipt
 from alertd.core.message import Budget, Message
 
@@ -173,8 +174,8 @@ class Traceable(Protocol):
 class Checkable(Protocol):
     """A channel that can tell beforehand whether its provider would take anything."""
 
-    async def check(self) -> list[str]:
-        """What would not work, in words without secrets, found by asking in a way that sends nothing; [] when fine.
+    async def check(self) -> list[Bilingual]:
+        """What would not work, told without secrets, found by asking in a way that sends nothing; [] when fine.
 
         Answers within CHECK_SECONDS and never raises for what the provider says.
         """

@@ -21,6 +21,7 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 
+from alertd.core.alert import Bilingual
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
 from alertd.core.errors import AddressError
 from alertd.core.message import Budget, Message
@@ -143,7 +144,7 @@ class Email:
                 return outcome
         return Accepted(name)
 
-    async def check(self) -> list[str]:
+    async def check(self) -> list[Bilingual]:
         """Whether the relay lets us in: see `channels.base.Checkable`."""
         try:
             async with asyncio.timeout(self._patience):
@@ -154,8 +155,7 @@ class Email:
                 finally:
                     smtp.close()
         except (SMTPException, OSError, TimeoutError) as error:
-            words = _fault(error, self._relay, self._patience)
-            return [words.replace(self._relay.password, "…") if self._relay.password else words]
+            return [_fault(error, self._relay, self._patience)]
         return []
 
     async def _try_sender(self, smtp: SMTP) -> None:
@@ -194,8 +194,9 @@ class Email:
             self._pool = None
 
 
-# Letters wait in line for a connection, so that none of these idles while the next ones are claimed.
-_BUDGET: Final = Budget(form="letter", size=0, concurrency=8 * CONNECTIONS)
+# Letters wait in line for a connection, so that none of these idles while the next ones are claimed: a claim of a few
+# costs as much as one of many. More would stand in the way of whoever is to go first, where the relay is slow.
+_BUDGET: Final = Budget(form="letter", size=0, concurrency=16 * CONNECTIONS)
 
 
 def outcome_of(error: Exception) -> Outcome:
@@ -281,23 +282,40 @@ def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
     return False
 
 
-def _fault(error: Exception, relay: Relay, patience: float) -> str:
-    """Why no letter could be handed in, in words for whoever keeps the relay."""
-    where, said = f"{relay.host}:{relay.port}", one_line(f"{type(error).__name__}: {error}")
+def _fault(error: Exception, relay: Relay, patience: float) -> Bilingual:
+    """Why no letter could be handed in, for whoever keeps the relay."""
+    where = f"{relay.host}:{relay.port}"
+
+    def told(en: str, ja: str, said: str) -> Bilingual:
+        words = Bilingual(f"the relay {where} {en}", f"中継サーバー {where} {ja}")
+        return words.followed_by(one_line(said.replace(relay.password, "…") if relay.password else said))
+
     if isinstance(error, SMTPAuthenticationError):
-        return f"the relay {where} does not accept the user name or the password: {one_line(str(error.message))}"
+        words = ("does not accept the user name or the password", "がユーザー名かパスワードを受け付けません")
+        return told(*words, str(error.message))
     if isinstance(error, SMTPResponseException):
-        return f"the relay {where} turns us away: {one_line(f'{error.code} {error.message}')}"
+        return told("turns us away", "に断られました", f"{error.code} {error.message}")
     if isinstance(error, TimeoutError):
-        return f"the relay {where} does not answer within {patience:g} s"
-    for cause, words in (
-        (socket.gaierror, f"the relay's name {relay.host} is not known (DNS)"),
-        (ConnectionRefusedError, f"nobody listens at the relay {where} (connection refused)"),
-        (ssl.SSLCertVerificationError, f"the certificate of the relay {where} cannot be verified"),
-        (ssl.SSLError, f"the relay {where} and we cannot agree on TLS"),
-    ):
+        return Bilingual(
+            f"the relay {where} does not answer within {patience:g} s",
+            f"中継サーバー {where} が{patience:g}秒以内に応答しません。",
+        )
+    said = f"{type(error).__name__}: {error}"
+    for cause, en, ja in _CAUSES:
         if _has_cause(error, cause):
-            return f"{words}: {said}"
+            return told(en, ja, said)
     if type(error) in (SMTPException, SMTPNotSupported):
-        return f"the relay {where} does not offer what the settings ask for: {said}"
-    return f"the relay {where} cannot be reached: {said}"
+        return told("does not offer what the settings ask for", "は設定で求めている機能を備えていません", said)
+    return told("cannot be reached", "に接続できません", said)
+
+
+_CAUSES: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (socket.gaierror, "is not known (DNS)", "の名前が見つかりません（DNS）"),
+    (
+        ConnectionRefusedError,
+        "has nobody who listens (connection refused)",
+        "で待ち受けているものがありません（接続拒否）",
+    ),
+    (ssl.SSLCertVerificationError, "has a certificate that cannot be verified", "の証明書を確認できません"),
+    (ssl.SSLError, "and we cannot agree on TLS", "とTLSで接続できません"),
+)

@@ -29,7 +29,7 @@ def compose(message: Message, *, sender: str, organisation: str, to: str, key: s
     """The letter's Message-ID and its bytes: text and HTML, pure ASCII, nothing in its header but what stands here."""
     name = message_id(letter_name(key), sender)
     own = (to.encode(), name.encode(), _base64(message.text), _base64(message.html))
-    shared = _shared_parts(_header(message.title), message.sent_at, _header(message.alert_id), sender, organisation)
+    shared = _shared_parts(message.title, message.sent_at, message.alert_id, sender, organisation)
     return name, b"".join(piece for pair in zip(shared, (*own, b""), strict=True) for piece in pair)
 
 
@@ -47,13 +47,13 @@ def _shared_parts(title: str, sent_at: datetime, alert_id: str, sender: str, org
     local, _, domain = sender.rpartition("@")
     letter["From"] = MailAddress(display_name=_header(organisation), username=local, domain=domain)
     letter["To"] = f"{_PLACE}@to.invalid"
-    letter["Subject"] = title
+    letter["Subject"] = _header(title)
     letter["Date"] = sent_at
     letter["Message-ID"] = f"<{_PLACE}@id.invalid>"
     # One root for all letters of an alert, though none has this name: a reader's mail program puts them together.
-    letter["In-Reply-To"] = letter["References"] = message_id(_dot_atom(alert_id), sender)
+    letter["In-Reply-To"] = letter["References"] = message_id(_dot_atom(_header(alert_id)), sender)
     letter["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no out-of-office answers to it
-    letter["X-Alertd-Alert"] = alert_id
+    letter["X-Alertd-Alert"] = _header(alert_id)
     letter.set_content(f"{_PLACE} text", cte="base64")
     letter.add_alternative(f"{_PLACE} html", subtype="html", cte="base64")
     places = (
@@ -80,7 +80,9 @@ def _base64(text: str) -> bytes:
 
 def letter_name(key: str) -> str:
     """What the letter of this delivery is called: always the same, and nobody's guess."""
-    return b32encode(hashlib.sha256(key.encode("utf-8", "replace")).digest()).decode().lower()[:NAME_LENGTH]
+    # 20 bytes are 32 digits: what is cut off again needs no coding.
+    digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()[:20]
+    return b32encode(digest).decode().lower()[:NAME_LENGTH]
 
 
 def message_id(name: str, sender: str) -> str:

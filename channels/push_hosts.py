@@ -73,13 +73,15 @@ class PushHosts:
             return None
         if url.scheme != "https" or port != 443:
             return "must be https on port 443"
-        labels = host.split(".")
-        wildcards = {f"*.{'.'.join(labels[depth:])}" for depth in range(1, len(labels))}
-        if not self._patterns & {host, *wildcards}:
+        if host not in self._patterns and not self._has_pattern_for(host):
             return f"{host!r} is not a push service that this installation knows"
         if is_ip(host) and not is_public(host):
             return f"{host!r} is not a public address"
         return None
+
+    def _has_pattern_for(self, host: str) -> bool:
+        labels = host.split(".")
+        return any(f"*.{'.'.join(labels[depth:])}" in self._patterns for depth in range(1, len(labels)))
 
 
 class GuardedResolver(AbstractResolver):

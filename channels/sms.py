@@ -18,6 +18,7 @@ from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
 from yarl import URL
 
+from alertd.core.alert import Bilingual
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Receipt, Refused
 from alertd.core.errors import AddressError
 from alertd.core.message import Budget, Message
@@ -145,6 +146,8 @@ class Sms:
         budget = Budget(
             form="short",
             size=int(values.get("SMS_PARTS") or "2"),
+            # Twilio bounds the concurrent requests of an account (error 20429), which several workers share. At its
+            # usual 0.2 s an answer, these are 160 messages a second: far more than a sender hands on.
             concurrency=32,
             invites_reply=bool(_E164.fullmatch(values.get("TWILIO_FROM") or "")),
             rate=parse_rate(rate) if rate else None,
@@ -224,7 +227,7 @@ class Sms:
                 return Accepted(item.sid)
         return None
 
-    async def check(self) -> list[str]:
+    async def check(self) -> list[Bilingual]:
         """What the account says about itself: see `channels.base.Checkable`."""
         try:
             async with asyncio.timeout(self._patience):
@@ -232,25 +235,41 @@ class Sms:
         except Answered as answer:
             return [self._fault(answer)]
         except TimeoutError:
-            return [f"the provider does not answer within {self._patience:g} s"]
+            return [
+                Bilingual(
+                    f"the provider does not answer within {self._patience:g} s",
+                    f"事業者が{self._patience:g}秒以内に応答しません。",
+                )
+            ]
         except (aiohttp.ClientError, OSError) as error:
-            return [f"the provider cannot be reached: {_words(error)}"]
+            return [Bilingual("the provider cannot be reached", "事業者に接続できません").followed_by(_words(error))]
         except (TwilioException, ValueError, TypeError, AttributeError):
-            return ["what answers is not Twilio's API"]
+            return [_NOT_TWILIO]
         if not isinstance(account.status, str):
-            return ["what answers is not Twilio's API"]
+            return [_NOT_TWILIO]
         if account.status != "active":
-            return [f"the account is not active but {one_line(account.status)!r}: it sends nothing"]
+            stands = one_line(account.status)
+            return [
+                Bilingual(
+                    f"the account is not active but {stands!r}: it sends nothing",
+                    f"アカウントが有効ではありません（{stands}）。何も送られません。",
+                )
+            ]
         return []
 
-    def _fault(self, answer: Answered) -> str:
+    def _fault(self, answer: Answered) -> Bilingual:
         code, words = error_of(answer.text)
         said = one_line(f"{answer.status} {code or ''} {words}").replace(self._token, "…")
         if answer.status == 401 or code == 20003:
-            return f"the provider does not accept the account SID or the auth token: {said}"
-        if answer.status == 404:
-            return f"the provider knows no such account: {said}"
-        return f"the provider does not tell about the account: {said}"
+            told = Bilingual(
+                "the provider does not accept the account SID or the auth token",
+                "事業者がアカウントSIDか認証トークンを受け付けません",
+            )
+        elif answer.status == 404:
+            told = Bilingual("the provider knows no such account", "事業者にこのアカウントがありません")
+        else:
+            told = Bilingual("the provider does not tell about the account", "事業者からアカウントの状態を得られません")
+        return told.followed_by(said)
 
     def parse_receipts(self, url: str, headers: Mapping[str, str], form: Sequence[tuple[str, str]]) -> list[Receipt]:
         """The receipt in a status callback. Raises SignatureError."""
@@ -370,6 +389,9 @@ def _is_api_url(text: str) -> bool:
     loopback = host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
     plain = not (url.user or url.password or url.query_string or url.fragment)
     return plain and bool(host) and (url.scheme == "https" or (url.scheme == "http" and loopback))
+
+
+_NOT_TWILIO: Final = Bilingual("what answers is not Twilio's API", "TwilioのAPIではないものが応答しています。")
 
 
 def _words(error: Exception) -> str:

@@ -1,21 +1,17 @@
-"""Web push: RFC 8030 delivery, RFC 8291 encryption, RFC 8292 identification."""
+"""Web push: RFC 8030 delivery of declarative messages."""
 
 import asyncio
-import hashlib
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from py_vapid.jwt import sign
-from pywebpush import WebPusher
 from yarl import URL
 
+from alertd.core.alert import Bilingual
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Refused
 from alertd.core.errors import AddressError
 from alertd.core.hosts import is_loopback
@@ -26,23 +22,21 @@ from channels.base import (
     Field,
     Setting,
     SettingFaults,
-    VapidKey,
     one_line,
     parse_rate,
     parse_retry_after,
 )
+from channels.push_crypto import CURVE, VapidTokens, decode, encode, encrypt
 from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
 
-PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
+RECORD_MAX: Final = 3_993  # bytes of plaintext; a message may be one record alone (RFC 8291 section 4)
+PAYLOAD_MAX: Final = 3_800  # bytes; some services keep to less than a record
 ENDPOINT_MAX: Final = 2_048
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
 TIMEOUT: Final = 10.0  # seconds for a whole attempt
 _REASON_BYTES: Final = 4_096
 _REASON_SECONDS: Final = 1.0
-_TOKEN_LIFE: Final = timedelta(hours=12)  # RFC 8292 section 2 allows 24
-_TOKEN_RENEWAL: Final = timedelta(hours=6)
-_TOKENS_KEPT: Final = 1_000
-_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SUBJECT: Final = re.compile(r"mailto:[^\s@,<>]+@[^\s@,<>]+|https://[^\s/@]+(?:/\S*)?")
 
 
@@ -104,16 +98,16 @@ class WebPush:
         fault = self._endpoint_fault(endpoint)
         if fault:
             raise AddressError("endpoint", fault)
-        point = _decode("p256dh", raw.get("p256dh", ""), 65)
+        point = decode("p256dh", raw.get("p256dh", ""), 65)
         try:
-            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+            ec.EllipticCurvePublicKey.from_encoded_point(CURVE, point)
         except ValueError:
             raise AddressError("p256dh", "is not a point on the curve P-256") from None
-        auth = _decode("auth", raw.get("auth", ""), 16)
+        auth = decode("auth", raw.get("auth", ""), 16)
         key_id = raw.get("key_id", "")
         if key_id not in self._keys:
             raise AddressError("key_id", "is not a key of this installation: subscribe again")
-        return {"endpoint": endpoint, "p256dh": _encode(point), "auth": _encode(auth), "key_id": key_id}
+        return {"endpoint": endpoint, "p256dh": encode(point), "auth": encode(auth), "key_id": key_id}
 
     def lane(self, address: Address) -> str:
         """The push service's host."""
@@ -148,15 +142,22 @@ class WebPush:
         }
         return await self._post(url, body, headers)
 
-    async def check(self) -> list[str]:
+    async def check(self) -> list[Bilingual]:
         """Whether push services would take our word for who we are: see `channels.base.Checkable`. Asks nobody."""
-        faults = [] if self._keys else ["there is no VAPID key: nobody can subscribe, and nothing can be sent"]
+        faults = [] if self._keys else [_NO_KEY]
         fault = subject_fault(self._subject)
         derived = self._subject == _own_subject(self._public_url)
         # Whoever serves one machine alone reaches no phone by Apple's service either: that is told of the public URL.
         if fault and not (derived and is_loopback(URL(self._public_url).host or "")):
-            whence = f" (it comes from the public URL {self._public_url})" if derived else ""
-            faults.append(f"Apple refuses everything with the VAPID subject {self._subject}{whence}: it {fault}")
+            faults.append(
+                Bilingual(
+                    f"Apple refuses everything with the VAPID subject {self._subject}"
+                    f"{f' (it comes from the public URL {self._public_url})' if derived else ''}: it {fault.en}",
+                    f"VAPIDの連絡先 {self._subject}"
+                    f"{f'（公開URL {self._public_url} から作られたもの）' if derived else ''} は{fault.ja}。"
+                    "このままではAppleがすべての通知を断ります。",
+                )
+            )
         return faults
 
     async def aclose(self) -> None:
@@ -199,7 +200,8 @@ class WebPush:
     async def _post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Outcome:
         try:
             async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
-                detail = await _detail(response)
+                # All of it is here already, as a rule: then nothing is waited for, and the connection is free at once.
+                detail = "" if response.content.at_eof() else await _detail(response)
                 return self._outcome(response, detail)
         except BlockedAddress as error:
             return Refused(f"endpoint: {error}")
@@ -215,9 +217,9 @@ class WebPush:
 
     def _outcome(self, response: aiohttp.ClientResponse, detail: str) -> Outcome:
         status = response.status
-        reason = one_line(f"{status} {response.reason or ''} {detail}")
         if 200 <= status < 300:
             return Accepted(response.headers.get("Location"))
+        reason = one_line(f"{status} {response.reason or ''} {detail}")
         if status in (404, 410):
             return Gone(reason)
         if status in (401, 403):
@@ -231,14 +233,20 @@ class WebPush:
         return Refused(reason)
 
 
-def subject_fault(subject: str) -> str | None:
+_NO_KEY: Final = Bilingual(
+    "there is no VAPID key: nobody can subscribe, and nothing can be sent",
+    "VAPID鍵がありません。誰もプッシュ通知を登録できず、何も送れません。",
+)
+
+
+def subject_fault(subject: str) -> Bilingual | None:
     """What Apple's push service would not accept in a VAPID subject; None when nothing.
 
     It answers 403 to every message whose subject leads nowhere on the public Internet.
     """
     scheme, _, rest = subject.partition(":")
     if re.search(r"[\s<>]", subject):
-        return "holds a space or an angle bracket"
+        return Bilingual("holds a space or an angle bracket", "空白か山括弧を含みます")
     if scheme == "mailto" and rest.count("@") == 1 and rest.partition("@")[0]:
         host = rest.partition("@")[2].lower().removesuffix(".")
     elif scheme == "https":
@@ -247,39 +255,21 @@ def subject_fault(subject: str) -> str | None:
         except ValueError:
             host = ""
     else:
-        return "is neither mailto:someone@example.jp nor an https URL"
+        return Bilingual(
+            "is neither mailto:someone@example.jp nor an https URL",
+            "mailto:someone@example.jp の形でもhttpsのURLでもありません",
+        )
     if is_ip(host.removeprefix("[").removesuffix("]")):
-        return "leads to a number, not to a name"
+        return Bilingual("leads to a number, not to a name", "名前ではなくIPアドレスを指しています")
     if host == "localhost" or host.endswith(".localhost"):
-        return "leads to this machine alone"
-    return None if "." in host else "leads to no domain: there is no dot in it"
+        return Bilingual("leads to this machine alone", "この機械だけを指しています")
+    if "." not in host:
+        return Bilingual("leads to no domain: there is no dot in it", "ドメインを指していません（点がありません）")
+    return None
 
 
 def _own_subject(public_url: str) -> str:
     return f"mailto:alertd@{URL(public_url).host or 'localhost'}"
-
-
-class VapidTokens:
-    """Authorization headers (RFC 8292), one per (push service, key), signed again long before they expire."""
-
-    def __init__(self, subject: str) -> None:
-        self._subject = subject
-        self._kept: dict[tuple[str, str], tuple[datetime, str]] = {}
-
-    def header(self, origin: str, key: VapidKey, now: datetime) -> str:
-        made_at, header = self._kept.get((origin, key.id), (datetime.min.replace(tzinfo=UTC), ""))
-        if not timedelta() <= now - made_at < _TOKEN_RENEWAL:
-            if len(self._kept) >= _TOKENS_KEPT:
-                self._kept.clear()
-            expiry = int((now + _TOKEN_LIFE).timestamp())
-            token = sign({"aud": origin, "exp": expiry, "sub": self._subject}, _private_key(key.private_key))
-            header = f"vapid t={token}, k={key.public_key}"
-            self._kept[origin, key.id] = (now, header)
-        return header
-
-    def forget(self) -> None:
-        """Sign everything again: a push service did not believe one."""
-        self._kept.clear()
 
 
 def payload(message: Message) -> bytes:
@@ -329,49 +319,7 @@ def _dump(message: Message, body: str, buttons: tuple[Button, ...]) -> bytes:
             "navigate": message.link,
         },
     }
-    document = {"web_push": 8030, "notification": notification}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def encrypt(address: Address, plaintext: bytes) -> bytes:
-    """The body of a push request: one aes128gcm record (RFC 8291). ValueError when the keys are unusable."""
-    keys = {"p256dh": address["p256dh"], "auth": address["auth"]}
-    encoded = WebPusher({"endpoint": address["endpoint"], "keys": keys}).encode(plaintext, "aes128gcm")
-    body: bytes = encoded["body"]
-    return body
-
-
-def generate_key() -> VapidKey:
-    """A new VAPID key pair."""
-    return _vapid_key(ec.generate_private_key(ec.SECP256R1()))
-
-
-def load_key(private_key: str) -> VapidKey:
-    """The VAPID key pair of a private key: 32 bytes as base64url, or PEM. ValueError says what is wrong."""
-    text = private_key.strip()
-    if text.startswith("-----BEGIN"):
-        try:
-            loaded = load_pem_private_key(text.encode(), password=None)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"is not a PEM private key: {error}") from None
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or not isinstance(loaded.curve, ec.SECP256R1):
-            raise ValueError("is not a private key on the curve P-256")
-        return _vapid_key(loaded)
-    try:
-        return _vapid_key(_private_key(text))
-    except ValueError:
-        raise ValueError("should be a P-256 private key: 32 bytes as base64url, or PEM") from None
-
-
-def _vapid_key(private: ec.EllipticCurvePrivateKey) -> VapidKey:
-    point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    scalar = private.private_numbers().private_value.to_bytes(32)
-    name = _encode(hashlib.sha256(point).digest())[:16]
-    return VapidKey(id=name, private_key=_encode(scalar), public_key=_encode(point))
-
-
-def _private_key(text: str) -> ec.EllipticCurvePrivateKey:
-    return ec.derive_private_key(int.from_bytes(_decode("private_key", text, 32)), ec.SECP256R1())
+    return _JSON.encode({"web_push": 8030, "notification": notification}).encode("utf-8", "replace")
 
 
 def _origin(url: URL) -> str:
@@ -392,19 +340,3 @@ async def _detail(response: aiohttp.ClientResponse) -> str:
         # The status line has already said what happened; only the words are missing.
         return f"(the rest was cut off: {type(error).__name__})"
     return found.decode("utf-8", "replace")
-
-
-def _decode(field: str, text: str, length: int) -> bytes:
-    if not text:
-        raise AddressError(field, "is missing")
-    stripped = text.rstrip("=")
-    if not _BASE64URL.fullmatch(text) or len(stripped) % 4 == 1:
-        raise AddressError(field, "is not base64url")
-    raw = urlsafe_b64decode(stripped + "=" * (-len(stripped) % 4))
-    if len(raw) != length:
-        raise AddressError(field, f"should be {length} bytes, is {len(raw)}")
-    return raw
-
-
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()

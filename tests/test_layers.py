@@ -53,7 +53,8 @@ TABLE: Final = (
     Room("alertd.web",        may=("alertd.core", "alertd.service", "alertd.hub", "alertd.web", "channels.base")),
     # One channel knows nothing of another.
     Room("channels",          may=("alertd.core", "channels.base")),
-    Room("channels.webpush",  may=("alertd.core", "channels.base", "channels.push_hosts")),
+    Room("channels.push_crypto", may=("alertd.core", "channels.base")),
+    Room("channels.webpush",  may=("alertd.core", "channels.base", "channels.push_crypto", "channels.push_hosts")),
     Room("channels.sms",      may=("alertd.core", "channels.base", "channels.twilio_http")),
     Room("channels.email",    may=("alertd.core", "channels.base", "channels.letter", "channels.relay")),
     Room("channels.registry", may=("alertd.core", "channels"), drivers=()),

@@ -10,6 +10,22 @@ from typing import Final, Literal
 Language = Literal["ja", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("ja", "en")
 
+
+@dataclass(frozen=True, slots=True)
+class Bilingual:
+    """The same sentence in both languages."""
+
+    en: str
+    ja: str
+
+    def in_language(self, language: Language) -> str:
+        return self.ja if language == "ja" else self.en
+
+    def followed_by(self, detail: str) -> "Bilingual":
+        """With what somebody else said about it, in their words."""
+        return Bilingual(f"{self.en}: {detail}", f"{self.ja}: {detail}")
+
+
 Severity = Literal["extreme", "severe", "moderate", "minor", "unknown"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("extreme", "severe", "moderate", "minor", "unknown")
 DEFAULT_SEVERITY: Final[Severity] = "severe"

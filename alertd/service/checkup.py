@@ -18,6 +18,7 @@ from anyio import to_thread
 from redis.exceptions import RedisError
 
 from alertd import queue
+from alertd.core.alert import Bilingual
 from alertd.core.errors import StoreUnavailable
 from alertd.core.flow import EVERY_LANE
 from alertd.core.hosts import is_loopback
@@ -30,7 +31,7 @@ from alertd.store.rows import Row
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Probe = Callable[[], Awaitable[list[str]]]
+Probe = Callable[[], Awaitable[list[Bilingual]]]
 
 _URL_SECONDS: Final = 5.0
 _STORE_SECONDS: Final = 3.4

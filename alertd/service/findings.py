@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from alertd.core.alert import Language
+from alertd.core.alert import Bilingual, Language
 
 Level = Literal["fault", "warning", "ok"]
 LEVELS: Final[tuple[Level, ...]] = ("fault", "warning", "ok")
@@ -20,7 +20,11 @@ class Finding:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def message(self, language: Language) -> str:
-        return WORDS[self.word][language].format_map(self.values)
+        values = {
+            name: value.in_language(language) if isinstance(value, Bilingual) else value
+            for name, value in self.values.items()
+        }
+        return WORDS[self.word][language].format_map(values)
 
     def as_json(self, language: Language) -> dict[str, str]:
         return {"check": self.check, "level": self.level, "message": self.message(language)}
@@ -128,7 +132,7 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
     },
     "channel_fault": {
         "en": "{problem}",
-        "ja": "このままでは送れません: {problem}",
+        "ja": "{problem}",
     },
     "channel_unset": {
         "en": "not set up, and nobody has an address for it: {lack}",

@@ -8,8 +8,9 @@ from typing import Any
 from alertd.core.message import Button, Message
 from channels.base import Address, Channel, Context
 from channels.email import Email
+from channels.push_crypto import generate_key
 from channels.sms import Sms
-from channels.webpush import WebPush, generate_key
+from channels.webpush import WebPush
 from tests.providers import BrowserSubscription, PushService
 
 PHONE = "+819012345678"

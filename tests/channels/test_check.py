@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from alertd.core.alert import LANGUAGES
 from alertd.core.message import Budget
 from channels.base import Channel
 from channels.email import Email
@@ -56,9 +57,9 @@ async def test_a_subject_that_apple_takes(subject: str) -> None:
 )
 async def test_a_subject_that_apple_refuses(subject: str, word: str) -> None:
     (fault,) = await webpush(VAPID_SUBJECT=subject).check()
-    assert subject in fault
-    assert word in fault
-    assert "public URL" not in fault
+    assert subject in fault.en
+    assert word in fault.en
+    assert "public URL" not in fault.en
 
 
 @pytest.mark.parametrize("subject", ["mailto: it@example.jp", "mailto:<it@example.jp>", "tel:110", "mailto:it", ""])
@@ -68,7 +69,7 @@ def test_what_the_settings_refuse_is_no_better_here(subject: str) -> None:
 
 async def test_a_subject_that_comes_from_an_inside_url_says_so() -> None:
     (fault,) = await webpush(context=replace(CONTEXT, public_url="http://city")).check()
-    assert "comes from the public URL http://city" in fault
+    assert "comes from the public URL http://city" in fault.en
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
@@ -76,12 +77,12 @@ async def test_one_machine_alone_needs_no_subject_but_is_told_of_one_that_was_se
     context = replace(CONTEXT, public_url=url)
     assert await webpush(context=context).check() == []
     (fault,) = await webpush(context=context, VAPID_SUBJECT="mailto:it@localhost").check()
-    assert "mailto:it@localhost" in fault
+    assert "mailto:it@localhost" in fault.en
 
 
 async def test_without_a_key_nobody_can_subscribe() -> None:
     (fault,) = await webpush(context=replace(CONTEXT, vapid_keys={})).check()
-    assert "no VAPID key" in fault
+    assert "no VAPID key" in fault.en
 
 
 # SMS
@@ -105,8 +106,8 @@ async def test_wrong_credentials(twilio: TwilioServer, closing: Closing, changed
     channel = sms({**twilio.settings(), **changed})
     closing(channel)
     (fault,) = await channel.check()
-    assert word in fault
-    assert "20003" in fault
+    assert word in fault.en
+    assert "20003" in fault.en
 
 
 @pytest.mark.parametrize("status", ["suspended", "closed"])
@@ -115,7 +116,7 @@ async def test_an_account_that_sends_nothing(twilio: TwilioServer, closing: Clos
     channel = sms(twilio.settings())
     closing(channel)
     (fault,) = await channel.check()
-    assert status in fault
+    assert status in fault.en
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,9 @@ async def test_a_provider_that_does_not_tell(
     closing(channel)
     arrange(twilio)
     (fault,) = await channel.check()
-    assert word in fault
-    assert AUTH_TOKEN not in fault
-    assert "\n" not in fault
+    assert word in fault.en
+    assert AUTH_TOKEN not in fault.en + fault.ja
+    assert "\n" not in fault.en
 
 
 # Mail
@@ -167,7 +168,7 @@ async def test_a_relay_that_works(closing: Closing) -> None:
 async def test_a_relay_that_lets_us_in_but_takes_nothing_from_us(relay: SmtpServer, stage: Stage, answer: str) -> None:
     relay.answer(stage, answer)
     (fault,) = await mail(relay.url).check()
-    assert answer in fault
+    assert answer in fault.en
 
 
 @pytest.mark.parametrize("answer", ["550 5.1.1 no such user", "552 5.2.2 full", "451 4.7.1 greylisted"])
@@ -182,26 +183,37 @@ async def test_a_relay_whose_certificate_is_trusted_or_not(
 ) -> None:
     with SmtpServer(tls=tls) as relay:
         (fault,) = await mail(relay.url).check()
-        assert "certificate" in fault
+        assert "certificate" in fault.en
         trusted = tmp_path / "ca.pem"
         trusted.write_bytes(relay.certificate)
         monkeypatch.setenv(ssl.get_default_verify_paths().openssl_cafile_env, str(trusted))
         assert await mail(relay.url).check() == []
 
 
+async def test_what_is_wrong_is_told_in_both_languages(relay: SmtpServer) -> None:
+    relay.stop_listening()
+    (fault,) = await mail(relay.url).check()
+    told = [fault.in_language(language) for language in LANGUAGES]
+    assert all(relay.host in each for each in told)
+    assert "接続拒否" in fault.in_language("ja")
+    assert len({each.partition("): ")[2] or each.partition("）: ")[2] for each in told}) == 1, (
+        "in the same words of others"
+    )
+
+
 async def test_a_wrong_password_is_told_without_it() -> None:
     with SmtpServer(username="alert", password="secret") as relay:
         relay.answer("auth", "535 5.7.8 hunter2 is wrong", times=None)
         (fault,) = await mail(f"smtp://alert:hunter2@{relay.host}?tls=none").check()
-        assert "user name or the password" in fault
-        assert "535" in fault or "5.7.8" in fault
-        assert "hunter2" not in fault
+        assert "user name or the password" in fault.en
+        assert "535" in fault.en or "5.7.8" in fault.en
+        assert "hunter2" not in fault.en + fault.ja
 
 
 async def test_a_relay_that_asks_for_no_password_but_is_given_one(relay: SmtpServer) -> None:
     (fault,) = await mail(f"smtp://alert:hunter2@{relay.host}?tls=starttls").check()
-    assert "does not offer" in fault
-    assert "hunter2" not in fault
+    assert "does not offer" in fault.en
+    assert "hunter2" not in fault.en
 
 
 @pytest.mark.parametrize(
@@ -218,15 +230,16 @@ async def test_a_relay_that_lets_nobody_in(relay: SmtpServer, arrange: Arrange, 
     channel = impatient_mail(relay)
     arrange(relay)
     (fault,) = await channel.check()
-    assert word in fault
-    assert relay.host in fault
+    assert word in fault.en
+    assert relay.host in fault.en
 
 
 async def test_a_relay_that_nobody_has_heard_of() -> None:
     (fault,) = await mail("smtp://relay.invalid?tls=none").check()
-    assert "relay.invalid is not known (DNS)" in fault
+    assert "relay.invalid:" in fault.en
+    assert "is not known (DNS)" in fault.en
 
 
 async def test_tls_with_somebody_who_speaks_none(relay: SmtpServer) -> None:
     (fault,) = await mail(f"smtp://{relay.host}?tls=implicit").check()
-    assert "TLS" in fault or "cannot be reached" in fault
+    assert "TLS" in fault.en or "cannot be reached" in fault.en

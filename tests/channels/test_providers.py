@@ -14,7 +14,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid.jwt import sign
 
-from channels.webpush import encrypt, generate_key, payload
+from channels.push_crypto import encrypt, generate_key
+from channels.webpush import payload
 from tests.channels.helpers import DELIVERY, KEY, MESSAGE, PHONE, in_an_hour, push_address, sms, webpush
 from tests.providers import BrowserSubscription, PushService, SmtpServer, TwilioServer
 from tests.providers.push import unb64

@@ -7,22 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
+import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from py_vapid import Vapid02
+from pywebpush import WebPusher
 
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Refused
 from alertd.core.errors import AddressError
 from alertd.core.message import Button
 from channels.base import Channel, Context, SettingFaults
+from channels.push_crypto import VapidTokens, encrypt, generate_key, load_key, seal
 from channels.push_hosts import PushHosts, is_public
-from channels.webpush import PAYLOAD_MAX, VapidTokens, WebPush, encrypt, generate_key, load_key, payload
+from channels.webpush import PAYLOAD_MAX, RECORD_MAX, WebPush, payload
 from tests.channels.helpers import (
     CONTEXT,
     DELIVERY,
@@ -39,7 +41,6 @@ from tests.providers import PushService
 from tests.providers.push import b64, decrypt, unb64, verify_vapid
 
 Closing = Callable[[Channel], None]
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "webpush"
 # A valid public key, for subscriptions at push services that nobody calls here.
 POINT = KEY.public_key
 
@@ -146,34 +147,63 @@ def test_half_a_surrogate_pair_does_not_stop_an_alert() -> None:
 # Encryption and identification, against the RFCs' examples
 
 
+# RFC 8291 appendix A.
+RFC_8291 = {
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    "browser": "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94",
+    "sender": "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw",
+    "salt": "DGv6ra1nlYgDCS1FRnbzlw",
+    "plaintext": "V2hlbiBJIGdyb3cgdXAsIEkgd2FudCB0byBiZSBhIHdhdGVybWVsb24",
+    "body": "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6"
+    "PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN",
+}
+
+
+def private_key(text: str) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(unb64(text)), ec.SECP256R1())
+
+
+def test_rfc_8291_appendix_a_is_what_we_make_of_it() -> None:
+    sender, salt = private_key(RFC_8291["sender"]), unb64(RFC_8291["salt"])
+    assert b64(seal(RFC_8291, unb64(RFC_8291["plaintext"]), sender, salt)) == RFC_8291["body"]
+
+
 def test_rfc_8291_appendix_a_opens_with_our_oracle() -> None:
-    private = ec.derive_private_key(
-        int.from_bytes(unb64("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94")), ec.SECP256R1()
-    )
-    body = unb64(
-        "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A"
-        "_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN"
-    )
-    plaintext = decrypt(body, private, unb64("BTBZMqHH6r4Tts7J_aSIgg"))
-    assert plaintext == b"When I grow up, I want to be a watermelon"
+    opened = decrypt(unb64(RFC_8291["body"]), private_key(RFC_8291["browser"]), unb64(RFC_8291["auth"]))
+    assert opened == unb64(RFC_8291["plaintext"])
 
 
-def test_rfc_8292_example_is_verified_by_our_oracle_up_to_its_age() -> None:
-    if not SAMPLES.is_dir():
-        pytest.skip("the samples are not here")
-    text = (SAMPLES / "rfc8292_example.json").read_text()
-    found = json.loads(text)
-    header = next(value for value in _strings(found) if value.startswith("vapid "))
-    assert Vapid02.verify(header.replace(", ", ","))
-    with pytest.raises(Exception, match=r"aud|exp"):
-        verify_vapid(header, "https://push.example.net", None)
+@given(plaintext=st.binary(min_size=1, max_size=RECORD_MAX))
+@example(plaintext=bytes(RECORD_MAX))
+def test_pywebpush_makes_and_opens_the_same(plaintext: bytes) -> None:
+    auth = b64(b"sixteen bytes ..")
+    address = {"endpoint": "https://fcm.googleapis.com/x", "p256dh": POINT, "auth": auth}
+    browser = private_key(KEY.private_key)
+    ours = encrypt(address, plaintext)
+    assert http_ece.decrypt(ours, private_key=browser, auth_secret=unb64(auth), version="aes128gcm") == plaintext
+    subscription = {"endpoint": address["endpoint"], "keys": {"p256dh": POINT, "auth": auth}}
+    theirs = WebPusher(subscription).encode(plaintext, "aes128gcm")["body"]
+    assert len(ours) == len(theirs)
+    assert ours[16:21] == theirs[16:21], "the record size and the key's length"
+    assert decrypt(theirs, browser, unb64(auth)) == decrypt(ours, browser, unb64(auth)) == plaintext
 
 
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in _strings(part)]
+RFC_8292_HEADER = (
+    "vapid t=eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3B1c2guZXhhbXBsZS5uZXQiLCJleHAiOjE0NTM1MjM3NjgsI"
+    "nN1YiI6Im1haWx0bzpwdXNoQGV4YW1wbGUuY29tIn0.i3CYb7t4xfxCDquptFOepC9GAu_HLGkMlMuCGSK2rpiUfnK9ojFwDXb1JrErtmysazNjjv"
+    "W2L9OkSSHzvoD1oA, k=BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
+)
+
+
+def test_rfc_8292_example_is_verified_as_our_headers_are() -> None:
+    ours = VapidTokens("mailto:push@example.com").header("https://push.example.net", KEY, datetime.now(UTC))
+    for header in (RFC_8292_HEADER, ours):
+        assert Vapid02.verify(header.replace(", ", ","))
+    assert claims_of(RFC_8292_HEADER).keys() == claims_of(ours).keys()
+    with pytest.raises(Exception, match=r"exp"):
+        verify_vapid(RFC_8292_HEADER, "https://push.example.net", None)
+    assert verify_vapid(ours, "https://push.example.net", KEY.public_key) == claims_of(ours)
 
 
 def test_every_message_is_encrypted_afresh(push: PushService) -> None:

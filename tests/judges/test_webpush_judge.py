@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from alertd.core.delivery import Accepted, Gone, Refused
 from channels.base import Address
-from channels.webpush import WebPush, generate_key
+from channels.push_crypto import generate_key
+from channels.webpush import WebPush
 from tests.channels.helpers import CONTEXT, DELIVERY, KEY, MESSAGE, in_an_hour, message, webpush
 from tests.judges.conftest import Judge
 

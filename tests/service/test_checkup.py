@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from alertd.core.alert import LANGUAGES
+from alertd.core.alert import LANGUAGES, Bilingual
 from alertd.core.delivery import State, Transition
 from alertd.service import heartbeat, posting, self_test
 from alertd.service.checkup import Patient, examine
@@ -202,20 +202,20 @@ async def test_a_channel_that_is_not_set_up_matters_when_somebody_has_an_address
 
 
 async def test_providers_are_asked_all_at_once_and_none_holds_the_others_up(rt: Runtime) -> None:
-    async def hangs() -> list[str]:
+    async def hangs() -> list[Bilingual]:
         await asyncio.Event().wait()
         return []
 
-    async def breaks() -> list[str]:
+    async def breaks() -> list[Bilingual]:
         raise ZeroDivisionError
 
-    async def refuses() -> list[str]:
-        return ["the account is closed"]
+    async def refuses() -> list[Bilingual]:
+        return [Bilingual("the account is closed", "アカウントは閉じています")]
 
-    async def well() -> list[str]:
+    async def well() -> list[Bilingual]:
         return []
 
-    probes: dict[str, Callable[[], Awaitable[list[str]]]] = {
+    probes: dict[str, Callable[[], Awaitable[list[Bilingual]]]] = {
         "webpush": hangs,
         "sms": refuses,
         "sms:secondary": well,
@@ -225,6 +225,7 @@ async def test_providers_are_asked_all_at_once_and_none_holds_the_others_up(rt: 
     words = {name: found[f"channel:{name}"].word for name in probes}
     expected = {"webpush": "unanswered", "sms": "channel_fault", "sms:secondary": "channel_ok", "email": "broke"}
     assert words == expected
+    assert found["channel:sms"].message("ja") == "アカウントは閉じています"
     assert found["redis"].level == "fault"
 
 

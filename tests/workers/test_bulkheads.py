@@ -17,8 +17,9 @@ from alertd.service import heartbeat, posting, reaching, watching
 from alertd.service.runtime import Runtime
 from alertd.store import circuits, counters, deliveries, unsent
 from channels.base import Context, VapidKey
+from channels.push_crypto import generate_key
 from channels.push_hosts import PushHosts
-from channels.webpush import WebPush, generate_key
+from channels.webpush import WebPush
 from tests.installation import PUBLIC_URL, Clock, actor, alert, settle
 from tests.providers.push import BrowserSubscription, PushService, b64
 from tests.services import wait_until
