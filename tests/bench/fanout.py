@@ -1,0 +1,433 @@
+"""The live stream: telling thousands at once, against a loop of `send()` in C over as many sockets.
+
+A crowd in C (`crowd.c`) is on the other end. Its sockets and the server's together are more than one process may have,
+so that it is a process of its own; on two cores both share the machine with the server, as does the reference's.
+"""
+
+import contextlib
+import http.client
+import json
+import resource
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from sqlalchemy import insert
+
+from alertd.core.roles import Role
+from alertd.serve import listen
+from alertd.service import access
+from alertd.store import instance
+from alertd.store.schema import credentials
+from tests.acceptance.town import free_port
+from tests.bench.figures import Curve, Figure, Run, Skipped, at_most
+from tests.bench.town import Town
+from tests.services import wait_until
+
+_HERE: Final = Path(__file__).parent
+_STREAM: Final = "/api/v1/stream"
+_WARM: Final = 500
+_SHARED: Final = 100  # people whose phones make up the crowd where planning an alert is not what is measured
+_BODY: Final = "第一小学校へ避難してください。" * 4
+
+
+def measure(run: Run) -> list[Figure]:
+    """Fan-out, cost of a frame, memory, pauses, acknowledgements meanwhile, stalled readers, and a storm."""
+    tools = Tools.build(run.directory)
+    most = _descriptors() - 600
+    sizes = [size for size in run.size((1_000, 5_000, 10_000, 19_000), (1_000, 2_000)) if size <= most]
+    figures: list[Figure] = []
+    with Town.open(run.fresh(), "sqlite") as town:
+        town.populate(max(sizes), {})
+        tokens = _tokens(town, max(sizes), _SHARED)
+        own = _tokens(town, max(sizes), max(sizes))
+        for size in sizes:
+            with Place(town, tools, tokens) as place:
+                figures += _fan_out(run, place, size)
+        with Place(town, tools, tokens) as place:
+            figures += _acknowledge_meanwhile(place, min(15_000, sizes[-1]), run.size(5, 2))
+        with Place(town, tools, tokens) as place:
+            figures += _stalled(place, min(10_000, sizes[-1]), run.size(8, 3))
+        with Place(town, tools, own) as place:
+            figures += _everyone(place, min(10_000, sizes[-1]), run.size(5, 2))
+        with Place(town, tools, own, webs=2) as place:
+            figures += _storm(place, sizes[-1])
+    return figures
+
+
+def _fan_out(run: Run, place: "Place", size: int) -> list[Figure]:
+    """Rounds in turn with the reference: POST to the last frame, processor time a frame, memory a connection."""
+    rounds = run.size(9, 4)
+    place.crowd.connect(_WARM, _STREAM)  # what is made once, whoever comes: threads, caches, connections to the store
+    place.crowd.ask("drop")
+    wait_until(lambda: place.connections() == 0, 60)
+    before = place.memory()
+    place.crowd.connect(size, _STREAM)
+    time.sleep(1)
+    memory = (place.memory() - before) / size / 1024
+    ours, theirs = [], []
+    with Limit(place.tools, place.tokens, size) as limit:
+        for number in range(rounds + 1):
+            ours.append(place.publish(number))
+            theirs.append(limit.publish(number))
+    # The first round finds caches cold that a town's second alert finds warm; it is told apart.
+    first, ours, theirs = ours[0], ours[1:], theirs[1:]
+    seconds, reference = (statistics.median(each.seconds for each in taken) for taken in (ours, theirs))
+    cpu, reference_cpu = (statistics.median(each.cpu for each in taken) / size * 1e6 for taken in (ours, theirs))
+    loop = "C loop of send()"
+    for name, taken in (("alertd", ours), (loop, theirs)):
+        point = (float(size), statistics.median(each.seconds for each in taken) * 1_000)
+        known = run.curves["fanout"].series.get(name, []) if "fanout" in run.curves else []
+        run.draw(Curve("fanout", "Fan-out, publish to the last frame", "connections", "ms", {name: [*known, point]}))
+    return [
+        Figure(f"fan-out to {size:,}, POST to last frame", seconds * 1_000, "ms", loop, reference * 1_000,
+               at_most(1.3, "ratio")),
+        Figure(f"fan-out to {size:,}, the first of all", first.seconds * 1_000, "ms"),
+        Figure(f"server CPU per frame, {size:,}", cpu, "µs", loop, reference_cpu, at_most(1.3, "ratio")),
+        Figure(f"memory per idle connection, {size:,}", memory, "KiB", limit=at_most(4)),
+        Figure(f"longest wait of a request during {rounds} fan-outs to {size:,}", place.longest_wait() * 1_000, "ms",
+               limit=at_most(100)),
+    ]  # fmt: skip
+
+
+def _acknowledge_meanwhile(place: "Place", size: int, rounds: int) -> list[Figure]:
+    """Acknowledgements over HTTP, one after the other, while everybody is told of something."""
+    place.crowd.connect(size, _STREAM)
+    alert = place.publish(0).alert
+    waits: list[float] = []
+    for number in range(1, rounds + 1):
+        with place.acknowledging(alert) as taken:
+            place.publish(number)
+        waits += taken
+    return [
+        Figure(f"acknowledgement during a fan-out to {size:,}, worst", max(waits) * 1_000, "ms", limit=at_most(20),
+               note=f"{len(waits)} of them"),
+        Figure(f"acknowledgement during a fan-out to {size:,}, median", statistics.median(waits) * 1_000, "ms"),
+    ]  # fmt: skip
+
+
+def _everyone(place: "Place", size: int, rounds: int) -> list[Figure]:
+    """An alert to everybody, each with a phone of their own: from the answer to the POST on."""
+    place.crowd.connect(size, _STREAM)
+    taken = [place.publish(number, everyone=True).after_answer for number in range(rounds + 1)][1:]
+    return [
+        Figure(f"alert to everyone, {size:,} connected, 201 to the last frame", statistics.median(taken) * 1_000, "ms")
+    ]
+
+
+def _stalled(place: "Place", size: int, rounds: int) -> list[Figure]:
+    """A tenth stops reading; how much longer the others wait, and what the stalled cost."""
+    place.crowd.connect(size, _STREAM)
+    place.publish(0)
+    before = statistics.median(place.publish(number).seconds for number in range(1, rounds + 1))
+    memory = place.memory()
+    stalled = size // 10
+    place.crowd.ask(f"stall {stalled}")
+    after = statistics.median(place.publish(number).seconds * size / (size - stalled) for number in range(rounds))
+    grown = max(0, place.memory() - memory) / stalled / 1024
+    began = time.monotonic()
+    wait_until(lambda: place.connections() <= size - stalled, 60)
+    return [
+        Figure(f"fan-out to {size:,} with {stalled:,} stalled, per reader", after * 1_000, "ms", "none stalled",
+               before * 1_000, at_most(1.1, "ratio")),
+        Figure("memory per stalled reader", grown, "KiB", limit=at_most(256)),
+        Figure("until all stalled readers are gone", time.monotonic() - began, "s", limit=at_most(30)),
+    ]  # fmt: skip
+
+
+def _storm(place: "Place", size: int) -> list[Figure]:
+    """Everybody comes back at once with a position and has missed two alerts; two web processes."""
+    place.crowd.connect(10, _STREAM)
+    place.publish(0, everyone=True)
+    epoch, offset = place.position()
+    for number in (1, 2):
+        place.publish(number, everyone=True)
+    place.crowd.ask("drop")
+    began = place.crowd.ask(f"arrive {size} 2 {_STREAM}?after={offset}&epoch={epoch}")["began"]
+    resumed = place.crowd.answer()
+    if resumed["missing"] or resumed["doubled"]:
+        raise RuntimeError(f"{resumed['missing']} missed something, {resumed['doubled']} heard something twice")
+    return [
+        Figure(f"{size:,} phones back at once, two web processes, until all have resumed",
+               (resumed["last"] - began) / 1e9, "s", limit=at_most(10)),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    seconds: float  # from before the POST to the last frame
+    cpu: float  # of the server's processes
+    alert: str = ""
+    after_answer: float = 0.0  # of the seconds those after the POST was answered; less than 0: it came before
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The two programs in C."""
+
+    crowd: Path
+    sendloop: Path
+
+    @classmethod
+    def build(cls, directory: Path) -> "Tools":
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise Skipped("there is no C compiler")
+        for name in ("crowd", "sendloop"):
+            subprocess.run([compiler, "-O2", "-o", directory / name, _HERE / f"{name}.c"], check=True)
+        return cls(directory / "crowd", directory / "sendloop")
+
+
+class Crowd:
+    """The clients: see `crowd.c` for what they can be asked. Runs from entering to leaving."""
+
+    def __init__(self, tools: Tools, port: int, tokens: Path) -> None:
+        self._command = [str(tools.crowd), str(port), str(tokens)]
+
+    def __enter__(self) -> "Crowd":
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, command: str) -> Any:
+        assert self._process.stdin
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def connect(self, count: int, path: str) -> float:
+        """So many more; seconds that it took. Raises RuntimeError unless all were let in."""
+        told = self.ask(f"connect {count} {path}")
+        if told["open"] < count:
+            raise RuntimeError(f"{count - told['open']} were not let in")
+        return float(told["ended"] - told["began"]) / 1e9
+
+    def answer(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
+
+    def time(self, publish: Callable[[], None]) -> float:
+        """Seconds from the beginning of `publish` until everybody has heard of it; RuntimeError if not all do."""
+        self.ask("expect 1")
+        began = time.monotonic_ns()
+        publish()
+        heard = self.answer()
+        if heard["missing"] or heard["doubled"]:
+            raise RuntimeError(f"{heard['missing']} heard nothing, {heard['doubled']} heard something twice")
+        return float(heard["last"] - began) / 1e9
+
+
+class Place:
+    """Web processes on one socket with nobody connected, a manager who posts, and a crowd. Runs from entering on."""
+
+    def __init__(self, town: Town, tools: Tools, tokens: Path, webs: int = 1) -> None:
+        self._town = town
+        self.tools = tools
+        self.tokens = tokens
+        self._webs = webs
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Place":
+        with contextlib.ExitStack() as stack:
+            listening = listen("127.0.0.1", 0)
+            self._port = listening.getsockname()[1]
+            self._servers = [stack.enter_context(_web(self._town, listening)) for _ in range(self._webs)]
+            listening.close()
+            self._manager = access.create_token(self._town.rt, self._town.admin, "manager", Role.MANAGER).secret
+            self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            stack.callback(self._http.close)
+            wait_until(self._is_ready, 60)
+            self.crowd = stack.enter_context(Crowd(self.tools, self._port, self.tokens))
+            self._waits: list[float] = []
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._call("GET", "/health/ready")[0] == 200
+        except OSError:
+            self._http.close()
+            return False
+
+    def _call(self, method: str, path: str, body: object = None, token: str = "") -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token or self._manager}", "Content-Type": "application/json"}
+        self._http.close()  # it may have been idle for longer than a server keeps a line
+        self._http.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = self._http.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def publish(self, number: int, *, everyone: bool = False) -> Round:
+        """One alert to the people whom the crowd consists of; until everybody has heard of it."""
+        alert = ""
+
+        def post() -> None:
+            nonlocal alert
+            began = time.monotonic()
+            status, answer = self._call("POST", "/api/v1/posts", _post(number, everyone=everyone))
+            if status != 201:
+                raise RuntimeError(f"{status}: {answer}")
+            alert = answer["alert"]["id"]
+            self._waits.append(time.monotonic() - began)
+
+        before = self._cpu()
+        seconds = self.crowd.time(post)
+        time.sleep(0.3)  # what is left to do after the last frame costs, too
+        return Round(seconds, self._cpu() - before, alert, seconds - self._waits[-1])
+
+    def longest_wait(self) -> float:
+        return max(self._waits)
+
+    def _cpu(self) -> float:
+        return sum(_cpu(server) for server in self._servers)
+
+    def memory(self) -> int:
+        """Bytes that belong to the web processes alone."""
+        return sum(server.memory_full_info().uss for server in self._servers)
+
+    def connections(self) -> int:
+        return int(self._call("GET", "/health/ready")[1]["connections"])
+
+    def position(self) -> tuple[str, int]:
+        """Where the event log stands."""
+        with self._town.rt.store.read() as connection:
+            head = instance.head(connection)
+        return head.epoch, head.offset
+
+    @contextlib.contextmanager
+    def acknowledging(self, alert: str) -> Iterator[list[float]]:
+        """Somebody acknowledges again and again, beside; how long each took."""
+        waits: list[float] = []
+        over = threading.Event()
+        token = self.tokens.read_text().splitlines()[0]
+
+        def insist() -> None:
+            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            line.connect()
+            line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while not over.is_set():
+                began = time.monotonic()
+                line.request("POST", f"/api/v1/alerts/{alert}/acknowledgements", "{}",
+                             {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})  # fmt: skip
+                answer = line.getresponse()
+                answer.read()
+                assert answer.status == 200
+                waits.append(time.monotonic() - began)
+                time.sleep(0.002)
+            line.close()
+
+        insisting = threading.Thread(target=insist)
+        insisting.start()
+        try:
+            yield waits
+        finally:
+            over.set()
+            insisting.join()
+
+
+class Limit:
+    """The reference with a crowd of its own."""
+
+    def __init__(self, tools: Tools, tokens: Path, size: int) -> None:
+        self._tools, self._tokens, self._size = tools, tokens, size
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Limit":
+        self._port = free_port()
+        process = subprocess.Popen([str(self._tools.sendloop), str(self._port)], stdout=subprocess.PIPE)
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        assert process.stdout
+        self._stack.callback(process.stdout.close)
+        process.stdout.readline()
+        self._server = psutil.Process(process.pid)
+        self._crowd = self._stack.enter_context(Crowd(self._tools, self._port, self._tokens))
+        self._crowd.connect(self._size, "/bench")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def publish(self, number: int) -> Round:
+        """One frame of the size that an alert's has."""
+        body = json.dumps({"bench": number, "x": json.dumps(_post(number), ensure_ascii=False) + "x" * 450},
+                          ensure_ascii=False)  # fmt: skip
+
+        def post() -> None:
+            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            line.request("POST", "/pub", body.encode())
+            line.getresponse().read()
+            line.close()
+
+        before = _cpu(self._server)
+        seconds = self._crowd.time(post)
+        time.sleep(0.3)
+        return Round(seconds, _cpu(self._server) - before)
+
+
+def _post(number: int, *, everyone: bool = False) -> dict[str, Any]:
+    few = {"people": [f"p{person:07}" for person in range(_SHARED)]}
+    return {
+        "board": "general", "title": f"訓練ではありません {number}", "body": _BODY, "urgent": True, "drill": False,
+        "audience": {"everyone": True} if everyone else few,
+    }  # fmt: skip
+
+
+def _tokens(town: Town, count: int, people: int) -> Path:
+    """A file with so many bearer tokens, which so many people share."""
+    secret = [secrets.token_urlsafe(32) for _ in range(count)]
+    rows = [
+        {
+            "id": town.rt.new_id(), "kind": "token", "hash": access.digest(each), "person_id": f"p{number % people:07}",
+            "role": Role.STAFF.word, "created_at": town.rt.now(), "expires_at": None,
+        }
+        for number, each in enumerate(secret)
+    ]  # fmt: skip
+    with town.rt.store.write() as connection:
+        connection.execute(insert(credentials), rows)
+    path = Path(town.environment["ALERTD_DATA_DIR"]) / f"tokens-{people}"
+    path.write_text("\n".join(secret))
+    return path
+
+
+@contextlib.contextmanager
+def _web(town: Town, listening: socket.socket) -> Iterator[psutil.Process]:
+    """A web process as the supervisor starts it."""
+    number = listening.fileno()
+    command = [sys.executable, "-P", "-m", "alertd.app", "--socket", str(number), "--id", secrets.token_hex(8)]
+    with (Path(town.environment["ALERTD_DATA_DIR"]) / "web.log").open("ab") as output:
+        process = subprocess.Popen(
+            command, env=town.environment, pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _descriptors() -> int:
+    """How many connections a process may hold; raised to what the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
