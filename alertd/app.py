@@ -1,6 +1,7 @@
 """Root of a web process: `python -m alertd.app --socket FD`. The parent holds the listening socket."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from alertd import bus, lifeline, log
 from alertd.compose import Parts, compose, read_settings
 from alertd.core.stream import FRAME_MAX
 from alertd.doctor import patient_of
-from alertd.hub import Hub
+from alertd.hub import Handshake, HttpProtocol, Hub
 from alertd.serve import read_arguments
 from alertd.service import heartbeat, watching
 from alertd.service.acknowledging import acknowledge_all
@@ -28,8 +29,8 @@ from alertd.web.limits import Limits
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 5
+_YOUNG: Final = 10_000  # containers made, less those gone, between two looks at the young ones
 _KEEP_ALIVE_SECONDS: Final = 75  # longer than proxies and phones keep theirs: whoever closes first loses no request
-_PING_SECONDS: Final = 20.0
 
 
 def main() -> int:
@@ -96,12 +97,11 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
     server = uvicorn.Server(
         uvicorn.Config(
             build_app(web, background),
-            http="httptools",
-            ws="websockets-sansio",
+            http=HttpProtocol,
+            ws=Handshake,
             ws_max_size=FRAME_MAX,
-            ws_ping_interval=_PING_SECONDS,
-            ws_ping_timeout=_PING_SECONDS,
-            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # the hub pings
+            ws_per_message_deflate=False,  # a frame is the same bytes for everybody, and a compressor costs 300 KiB
             access_log=False,  # paths hold acknowledgement tokens
             log_config=None,
             server_header=False,
@@ -111,7 +111,15 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
             forwarded_allow_ips=[str(network) for network in parts.settings.trusted_proxies],
         )
     )
+    _tune_garbage_collector()
     await server.serve(sockets=[listening])
+
+
+def _tune_garbage_collector() -> None:
+    """Look at what is there now never again, and at what comes less often: see docs/decisions/0016."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 100)
 
 
 if __name__ == "__main__":

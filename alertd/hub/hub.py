@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from anyio import to_thread
 
 from alertd.core import stream
-from alertd.core.alert import LANGUAGES, Language, headline
+from alertd.core.alert import LANGUAGES
 from alertd.core.errors import StoreUnavailable
 from alertd.core.stream import Close, Position
+from alertd.hub import frames
+from alertd.hub.audience import Audience, read_audience, read_recipients
+from alertd.hub.connection import Connection
+from alertd.hub.watching import SUMMARY_SECONDS, Watchers
+from alertd.hub.window import EVENTS_MAX, Told, Window
 from alertd.store import alerts, credentials, instance
 from alertd.store.alerts import Event
 from alertd.store.engine import Store
@@ -20,87 +27,16 @@ from alertd.store.engine import Store
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-BUFFER_MAX: Final = 256 * 1024  # characters waiting for one reader before it is told to come back
-_POLL_SECONDS: Final = 1.0
-_SUMMARY_SECONDS: Final = 0.25  # with the one that greets a watcher at most 5 summaries a second
-_ROUNDS_WITHOUT_BELL: Final = 4
 SWEEP_SECONDS: Final = 15.0
-_PAGE: Final = 500
-
-
-class Connection:
-    """One client: what it may hear, and what waits to be written to it.
-
-    `frames` ends with a `Close` when the server ends the connection. Not thread-safe: the event loop's.
-    """
-
-    def __init__(
-        self, person_id: str, credential_id: str, language: Language, *, hears_all: bool, watch: str | None = None
-    ) -> None:
-        self.person_id = person_id
-        self.credential_id = credential_id
-        self.language = language
-        self.hears_all = hears_all
-        self.watch = watch
-        self.frames: asyncio.Queue[str | Close] = asyncio.Queue()
-        self.offset = 0
-        self._waiting = 0
-        self._room = asyncio.Event()  # set: at least half of the buffer is free
-        self._room.set()
-        self._backlog: list[tuple[int, str]] | None = []  # what happens while the past is replayed; None: live
-        self._backlog_size = 0
-        self.closed = asyncio.Event()
-
-    def send(self, frame: str) -> None:
-        """Queue a frame; a reader that is too far behind is closed instead, to come back and resume."""
-        if self.closed.is_set():
-            return
-        if self._waiting + len(frame) > BUFFER_MAX:
-            self.close(Close.TOO_SLOW)
-            return
-        self._waiting += len(frame)
-        if self._waiting > BUFFER_MAX // 2:
-            self._room.clear()
-        self.frames.put_nowait(frame)
-
-    def written(self, frame: str) -> None:
-        """Say that a frame has left."""
-        self._waiting -= len(frame)
-        if self._waiting <= BUFFER_MAX // 2:
-            self._room.set()
-
-    async def send_in_turn(self, frame: str) -> None:
-        """Queue a frame when there is room: a long past is told as fast as it is read, and always gets further."""
-        await self._room.wait()
-        self.send(frame)
-
-    def close(self, code: Close) -> None:
-        """End the connection; of what still waits only an orderly restart lets anything be written."""
-        if self.closed.is_set():
-            return
-        self.closed.set()
-        self._room.set()
-        if code is not Close.RESTARTING:
-            while not self.frames.empty():
-                self.frames.get_nowait()
-        self.frames.put_nowait(code)
-
-    def tell(self, offset: int, frame: str) -> None:
-        """Send an event, in order and once; while the past is replayed it waits its turn."""
-        if self._backlog is not None:
-            self._backlog.append((offset, frame))
-            self._backlog_size += len(frame)
-            if self._backlog_size > BUFFER_MAX:
-                self.close(Close.TOO_SLOW)
-        elif offset > self.offset:
-            self.offset = offset
-            self.send(frame)
-
-    def go_live(self) -> None:
-        """The past is told: let what came meanwhile follow."""
-        waiting, self._backlog = self._backlog or [], None
-        for offset, frame in waiting:
-            self.tell(offset, frame)
+PONG_SECONDS: Final = 25.0  # without a pong a line is dead
+# In beats, not in seconds: time in which this process itself could not look must not count against anybody.
+_DEAD_BEATS: Final = 25  # in PONG_SECONDS; time for two pings
+_PING_BEATS: Final = 10
+_CLOSE_BEATS: Final = 5  # one that has stopped reading may never take the close frame either
+_POLL_SECONDS: Final = 1.0
+_SLICE_SECONDS: Final = 0.004
+_LOOK_EVERY: Final = 16  # connections between two looks at the clock
+_PAGE: Final = 50
 
 
 class Hub:
@@ -112,18 +48,25 @@ class Hub:
         summarise: Callable[[str], Mapping[str, Any]],
         now: Callable[[], datetime],
         sweep_seconds: float = SWEEP_SECONDS,
+        pong_seconds: float = PONG_SECONDS,
     ) -> None:
         self._store = store
-        self._sweep_seconds = sweep_seconds
         self._now = now
-        self._summarise = summarise
+        self._sweep_seconds = sweep_seconds
+        self._pong_seconds = pong_seconds
         self._connections: set[Connection] = set()
+        self._live: dict[str, set[Connection]] = {}  # by person: those who have heard all that was told here
+        self._hear_all: set[Connection] = set()  # of them those who hear every alert
+        self._window = Window(0)
         self._position = Position("", 0)
         self._bell = asyncio.Event()
-        self._stale: set[str] = set()  # watched alerts whose counts may have changed
-        self._told: dict[str, Mapping[str, Any]] = {}  # the summary that watchers of an alert saw last
-        self._rounds = 0
         self._ready = asyncio.Event()
+        self._watchers = Watchers(lambda alert_id: self._in_thread(partial(summarise, alert_id)))
+        self._numbers = count()
+        self._questions: dict[str, set[str]] = {}  # by alert the people of whom it is to be read whether it is theirs
+        self._asking: asyncio.Task[dict[str, frozenset[str]]] | None = None
+        self._asking_turn = asyncio.Lock()
+        self._catching_up: set[asyncio.Task[None]] = set()
 
     @property
     def size(self) -> int:
@@ -141,57 +84,64 @@ class Hub:
 
     def changed(self, alert_id: str) -> None:
         """An alert's counts may have changed."""
-        self._stale.add(alert_id)
+        self._watchers.changed(alert_id)
 
     def close_all(self) -> None:
-        """Tell everybody to come back to whoever is there next."""
+        """Tell everybody to come back to whoever is there next; cut those who were told and are still here."""
         for connection in list(self._connections):
-            connection.close(Close.RESTARTING)
+            if connection.is_closing:
+                connection.cut()
+            else:
+                connection.close(Close.RESTARTING)
 
     async def attach(self, connection: Connection, after: int | None, epoch: str | None) -> None:
         """Greet a connection, tell it what it missed, then keep it told. Raises StoreUnavailable."""
+        if not connection.is_open:
+            return
+        self._connections.add(connection)
+        connection.quiet = next(self._numbers) % _PING_BEATS  # those who come together are pinged one by one
         await self._ready.wait()
         head = self._position
         if after is not None and after > head.offset:
             head = await self._in_thread(self._head)  # another process may be further than this one
         start = stream.resume(after, epoch, head)
         connection.offset = start.offset
-        self._connections.add(connection)
-        connection.send(stream.hello(Position(head.epoch, start.offset)))
+        connection.say(stream.hello(Position(head.epoch, start.offset)))
         if start.reset:
-            connection.send(stream.reset())
-        if start.replay:
-            await self._replay(connection, head.offset)
-        connection.go_live()
-        if connection.watch is not None:
-            summary = await self._in_thread(partial(self._summarise, connection.watch))
-            connection.send(stream.summary(connection.watch, summary))
-            if self._told.setdefault(connection.watch, summary) != summary:
-                # Others were told something else, before or after this was read: let everybody be told again.
-                del self._told[connection.watch]
-                self._stale.add(connection.watch)
+            connection.say(stream.reset())
+        connection.listen()
+        await self._catch_up(connection)
+        await self._watchers.greet(connection)
 
-    def detach(self, connection: Connection) -> None:
-        """Forget a connection."""
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone."""
         self._connections.discard(connection)
-        if connection.watch is not None and not any(other.watch == connection.watch for other in self._connections):
-            self._told.pop(connection.watch, None)
+        self._remove_from_live(connection)
+        self._watchers.forget(connection)
 
     async def run(self) -> None:
         """Publish, watch and sweep until cancelled. A store that is away for a while is waited for."""
         while not self._position.epoch:
             try:
-                self._position = await self._in_thread(self._head)
+                self._position, latest = await self._in_thread(self._read_latest)
             except StoreUnavailable:
                 log.warning("the store cannot be read; trying again", exc_info=True)
                 await asyncio.sleep(_POLL_SECONDS)
+            else:
+                self._window = Window(max(0, self._position.offset - EVENTS_MAX), latest)
         self._ready.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._forever(self._publish_new, self._wait_for_bell))
-            tasks.create_task(self._forever(self._tell_watchers, lambda: asyncio.sleep(_SUMMARY_SECONDS)))
-            tasks.create_task(self._forever(self._sweep, lambda: asyncio.sleep(self._sweep_seconds)))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._forever(self._publish_new, self._wait_for_bell))
+                tasks.create_task(self._forever(self._watchers.tell, lambda: asyncio.sleep(SUMMARY_SECONDS)))
+                tasks.create_task(self._forever(self._sweep, lambda: asyncio.sleep(self._sweep_seconds)))
+                beat = self._pong_seconds / _DEAD_BEATS
+                tasks.create_task(self._forever(self._beat, lambda: asyncio.sleep(beat)))
+        finally:
+            for task in self._catching_up:
+                task.cancel()
 
-    async def _forever(self, work: Callable[[], Any], wait: Callable[[], Any]) -> None:
+    async def _forever(self, work: Callable[[], Awaitable[None]], wait: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await work()
@@ -208,60 +158,129 @@ class Hub:
             pass
         self._bell.clear()
 
+    # What happens now
+
     async def _publish_new(self) -> None:
         while True:
-            events = await self._in_thread(self._events_after)
-            for event in events:
-                audience = await self._in_thread(partial(self._audience, event))
-                self._publish(event, audience)
-                self._position = Position(self._position.epoch, event.offset)
-            if len(events) < _PAGE:
+            news = await self._in_thread(partial(self._read_news, frozenset(self._live)))
+            for event, audience in news:
+                await self._publish(Told(event), audience)
+            if len(news) < _PAGE:
                 return
 
-    def _publish(self, event: Event, audience: frozenset[str]) -> None:
-        frames = {language: frame_of(event, language) for language in LANGUAGES}
-        public = event.facts["kind"] == "alert"
-        for connection in self._connections:
-            if connection.person_id in audience or (public and connection.hears_all):
-                connection.tell(event.offset, frames[connection.language])
+    async def _publish(self, told: Told, audience: Audience) -> None:
+        """Write an event to everybody whom it is for, in slices.
 
-    async def _replay(self, connection: Connection, upto: int) -> None:
-        """What this person missed, up to `upto`; later events wait in the connection meanwhile."""
-        position = connection.offset
-        while position < upto:
-            events = await self._in_thread(partial(self._missed, connection, position, upto))
-            for event in events:
-                await connection.send_in_turn(frame_of(event, connection.language))
-                connection.offset = event.offset
-            if len(events) < _PAGE or connection.closed.is_set():
-                break
-            position = events[-1].offset
-        connection.offset = max(connection.offset, upto)
+        Nothing else runs until the first slice. From then on whoever comes is told by the window, and whoever is in
+        a later slice can have heard nothing later: the next event waits for the last slice.
+        """
+        people = audience.among(self._live.keys())
+        strangers = [each for person in audience.unasked(self._live.keys()) for each in self._live[person]]
+        self._window.add(told, audience.recipients)
+        self._position = Position(self._position.epoch, told.offset)
+        for connection in strangers:
+            # They came after the audience was read.
+            self._remove_from_live(connection)
+            self._catch_up_later(connection)
+        ready = {language: told.frame(language) for language in LANGUAGES}
+        async for connection in in_turns(self._hearing(people, told)):
+            connection.tell(told.offset, ready[connection.language])
 
-    def _missed(self, connection: Connection, position: int, upto: int) -> list[Event]:
-        with self._store.read() as reading:
-            return alerts.events_for(reading, position, upto, connection.person_id, _PAGE, connection.hears_all)
+    def _hearing(self, people: Iterable[str], told: Told) -> Iterator[Connection]:
+        for person in people:
+            yield from tuple(self._live.get(person, ()))
+        if told.is_public:
+            yield from tuple(self._hear_all)
 
-    async def _tell_watchers(self) -> None:
-        self._rounds += 1
-        watched = {connection.watch for connection in self._connections if connection.watch is not None}
-        for alert_id in watched:
-            if not self._due(alert_id):
-                continue
-            self._stale.discard(alert_id)
-            summary = await self._in_thread(partial(self._summarise, alert_id))
-            if summary == self._told.get(alert_id):
-                continue
-            self._told[alert_id] = summary
-            frame = stream.summary(alert_id, summary)
-            for connection in self._connections:
-                if connection.watch == alert_id:
-                    connection.send(frame)
-        self._stale &= watched
+    # What somebody missed
 
-    def _due(self, alert_id: str) -> bool:
-        # Without a bell the counts are looked at about once a second all the same.
-        return alert_id in self._stale or self._rounds % _ROUNDS_WITHOUT_BELL == 0
+    async def _catch_up(self, connection: Connection) -> None:
+        """Tell a connection what it has not heard yet; when that is nothing any more, it is live."""
+        while connection.is_open and connection.offset < self._position.offset:
+            missed = self._window.after(connection.offset)
+            if missed is None:
+                await self._replay_page(connection)
+            else:
+                await self._replay_window(connection, missed)
+        if connection.is_open:
+            self._live.setdefault(connection.person_id, set()).add(connection)
+            if connection.hears_all:
+                self._hear_all.add(connection)
+
+    def _catch_up_later(self, connection: Connection) -> None:
+        async def catch_up() -> None:
+            try:
+                await self._catch_up(connection)
+            except StoreUnavailable:
+                connection.close(Close.RESTARTING)
+
+        task = asyncio.create_task(catch_up())
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+
+    async def _replay_window(self, connection: Connection, missed: Iterable[Told]) -> None:
+        person = connection.person_id
+        told = {each.alert_id: self._window.is_recipient(each.alert_id, person) for each in missed}
+        heard = {each.alert_id for each in missed if told[each.alert_id] or (each.is_public and connection.hears_all)}
+        doubtful = told.keys() - heard
+        if doubtful:
+            heard |= await self._ask(person, doubtful)
+        for each in missed:
+            if each.alert_id in heard:
+                await connection.room()
+                connection.tell(each.offset, each.frame(connection.language))
+            connection.offset = max(connection.offset, each.offset)
+
+    async def _replay_page(self, connection: Connection) -> None:
+        """The next events of a past that is longer than the window."""
+        upto = self._position.offset
+        events = await self._in_thread(partial(self._read_missed, connection, upto))
+        for event in events:
+            await connection.room()
+            connection.tell(event.offset, Told(event).frame(connection.language))
+        if len(events) < _PAGE:
+            connection.offset = max(connection.offset, upto)
+
+    async def _ask(self, person_id: str, alert_ids: Iterable[str]) -> set[str]:
+        """Which of these alerts are this person's; many who come at once are looked up together."""
+        asked = set(alert_ids)
+        for alert_id in asked:
+            self._questions.setdefault(alert_id, set()).add(person_id)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._answer())
+        recipients = await asyncio.shield(self._asking)
+        return {alert_id for alert_id in asked if person_id in recipients[alert_id]}
+
+    async def _answer(self) -> dict[str, frozenset[str]]:
+        async with self._asking_turn:  # groups grow while the one before is being read
+            questions, self._questions, self._asking = self._questions, {}, None
+            found = await self._in_thread(partial(self._read_recipients, questions))
+        for alert_id, people in found.items():
+            self._window.learn(alert_id, people)
+        return found
+
+    # Who is still there
+
+    def _remove_from_live(self, connection: Connection) -> None:
+        theirs = self._live.get(connection.person_id)
+        if theirs is not None:
+            theirs.discard(connection)
+            if not theirs:
+                del self._live[connection.person_id]
+        self._hear_all.discard(connection)
+
+    async def _beat(self) -> None:
+        """Ping those who have been quiet, and cut those who are dead or do not go when told to."""
+        ping = frames.ping()
+        async for connection in in_turns(list(self._connections)):
+            connection.quiet += 1
+            if not connection.is_open:
+                if connection.quiet > _CLOSE_BEATS:
+                    connection.cut()
+            elif connection.quiet > _DEAD_BEATS:
+                connection.cut()
+            elif connection.quiet % _PING_BEATS == 0:
+                connection.ping(ping)
 
     async def _sweep(self) -> None:
         """End the connections of credentials that ended."""
@@ -269,21 +288,41 @@ class Hub:
         if not held:
             return
         ended = await self._in_thread(partial(self._ended, held))
-        for connection in list(self._connections):
-            if connection.credential_id in ended:
-                connection.close(Close.SIGN_IN_AGAIN)
+        if ended:
+            async for connection in in_turns(list(self._connections)):
+                if connection.credential_id in ended:
+                    connection.close(Close.SIGN_IN_AGAIN)
+
+    # What the store says
 
     def _head(self) -> Position:
         with self._store.read() as reading:
             return instance.head(reading)
 
-    def _events_after(self) -> list[Event]:
+    def _read_latest(self) -> tuple[Position, list[Event]]:
         with self._store.read() as reading:
-            return alerts.events_after(reading, self._position.offset, _PAGE)
+            head = instance.head(reading)
+            latest = alerts.events_after(reading, max(0, head.offset - EVENTS_MAX), EVENTS_MAX)
+        return head, [event for event in latest if event.offset <= head.offset]
 
-    def _audience(self, event: Event) -> frozenset[str]:
+    def _read_news(self, connected: frozenset[str]) -> list[tuple[Event, Audience]]:
         with self._store.read() as reading:
-            return alerts.recipient_ids(reading, event.alert_id)
+            events = alerts.events_after(reading, self._position.offset, _PAGE)
+            audiences = {
+                alert_id: read_audience(reading, alert_id, connected)
+                for alert_id in {event.alert_id for event in events}
+            }
+        return [(event, audiences[event.alert_id]) for event in events]
+
+    def _read_missed(self, connection: Connection, upto: int) -> list[Event]:
+        with self._store.read() as reading:
+            return alerts.events_for(
+                reading, connection.offset, upto, connection.person_id, _PAGE, connection.hears_all
+            )
+
+    def _read_recipients(self, questions: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
+        with self._store.read() as reading:
+            return read_recipients(reading, questions)
 
     def _ended(self, held: set[str]) -> set[str]:
         with self._store.read() as reading:
@@ -293,12 +332,11 @@ class Hub:
         return await to_thread.run_sync(work)
 
 
-def frame_of(event: Event, language: Language) -> str:
-    """What the stream says of an event in one language: a drill's title says that it is one."""
-    title = headline(
-        event.facts["title"],
-        drill=event.facts["drill"],
-        language=language,
-        revision_kind=event.facts["revision_kind"],
-    )
-    return stream.alert(event.offset, {**event.facts, "title": title})
+async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """These, one after the other; whatever else is due runs whenever a slice of time is over."""
+    until = time.monotonic() + _SLICE_SECONDS
+    for number, item in enumerate(items):
+        yield item
+        if number % _LOOK_EVERY == _LOOK_EVERY - 1 and time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + _SLICE_SECONDS

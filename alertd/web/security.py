@@ -1,8 +1,10 @@
 """Who asks, whether a browser was tricked into asking, and what browsers are told not to do."""
 
 import hmac
+from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
@@ -13,10 +15,12 @@ from alertd.core.errors import Forbidden, Unauthenticated
 from alertd.core.roles import Role
 from alertd.service import access
 from alertd.service.access import SESSION_LIFE
-from alertd.service.runtime import Actor
-from alertd.web.context import Web, in_thread, web_of
+from alertd.service.group_commit import GroupCommit
+from alertd.service.runtime import Actor, Runtime
+from alertd.web.context import Web, web_of
 from alertd.web.limits import BAD_CREDENTIALS, REQUESTS
 
+_AT_ONCE: Final = 100  # look-ups in one turn: some 20 ms, so that nobody waits long for those who came before
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -51,16 +55,39 @@ async def authenticate(connection: HTTPConnection, bearer: str | None = None) ->
     session = connection.cookies.get(cookie_name(web))
     if token is None and session is None:
         raise Unauthenticated("sign in, or send a bearer token")
+    credential: _Credential = ("token", token) if token is not None else ("session", session or "")
     try:
-        if token is not None:
-            actor = await in_thread(lambda: access.authenticate(web.rt, "token", token))
-        else:
-            actor = await in_thread(lambda: access.authenticate(web.rt, "session", session or ""))
+        actor = await _authentications(connection).submit(credential)
     except Unauthenticated:
         web.limits.spend(BAD_CREDENTIALS, "credential", client_address(connection))
         raise
     web.limits.spend(REQUESTS, "credential", actor.credential_id)
     return actor
+
+
+_Credential = tuple[Literal["token", "session"], str]
+
+
+def _authentications(connection: HTTPConnection) -> GroupCommit[_Credential, Actor]:
+    """Where credentials of this application are looked up: whoever comes at once shares one turn in a thread.
+
+    When a whole town comes back, a turn each would cost more than the look-ups, and take more than the store has.
+    """
+    state = connection.app.state
+    if not hasattr(state, "authentications"):
+        state.authentications = GroupCommit(partial(_authenticate_all, web_of(connection).rt), _AT_ONCE)
+    group: GroupCommit[_Credential, Actor] = state.authentications
+    return group
+
+
+def _authenticate_all(rt: Runtime, asked: Sequence[_Credential]) -> list[Actor | Exception]:
+    found: list[Actor | Exception] = []
+    for kind, secret in asked:
+        try:
+            found.append(access.authenticate(rt, kind, secret))
+        except Unauthenticated as fault:
+            found.append(fault)
+    return found
 
 
 async def require(request: Request, role: Role) -> Actor:

@@ -1,8 +1,12 @@
-"""The live stream: a WebSocket that says hello, replays, and then tells as it happens."""
+"""The live stream: a WebSocket that says hello, replays, and then tells as it happens.
+
+The application does the handshake and decides who may come in; then the socket is the hub's.
+"""
 
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -13,9 +17,10 @@ from alertd.core.alert import Language
 from alertd.core.errors import Fault, Forbidden, StoreUnavailable, TooMany, Unauthenticated
 from alertd.core.roles import Role
 from alertd.core.stream import AckFrame, BadFrame, Close, PingFrame
-from alertd.hub import Connection
+from alertd.hub import EXTENSION, Connection
 from alertd.service import watching
-from alertd.service.acknowledging import wish_of
+from alertd.service.acknowledging import Acknowledged, Acknowledging
+from alertd.service.group_commit import GroupCommit
 from alertd.service.runtime import Actor
 from alertd.web.context import in_thread, web_of
 from alertd.web.endpoints import Other
@@ -28,55 +33,54 @@ OTHERS: Final = (
 log = logging.getLogger(__name__)
 
 _SUBPROTOCOL: Final = "bearer."
-_CLOSE_SECONDS: Final = 5.0
 _POLICY: Final = 1008  # RFC 6455 section 7.4.1
 
 
 async def stream_endpoint(socket: WebSocket) -> None:
     """`GET /api/v1/stream`: see the contract in docs/api.md. Refusals come as close codes, which a browser can read."""
     offered = next((name for name in socket.scope["subprotocols"] if name.startswith(_SUBPROTOCOL)), None)
-    await socket.accept(subprotocol=offered)
+    # Whoever waits for the answer to their handshake waits for us; accepted first, a whole town would stand in here.
     try:
         actor = await authenticate(socket, offered.removeprefix(_SUBPROTOCOL) if offered else None)
         if actor.kind == "session":
             check_origin(socket)
-        connection = await _connection(socket, actor)
+        await _check_watch(socket, actor)
         after = _offset(socket)
-    except TooMany as fault:
-        await _refuse(socket, fault, Close.RESTARTING)
-    except Unauthenticated as fault:
-        await _refuse(socket, fault, Close.SIGN_IN_AGAIN)
-    except Fault as fault:
-        await _refuse(socket, fault, Close.NOT_YOURS)
-    except ValueError as error:
-        await socket.send_text(stream.error("invalid", str(error)))
-        await socket.close(_POLICY, "invalid position")
-    except StoreUnavailable:
-        await socket.close(Close.RESTARTING, "the store is busy")
+    except (Fault, StoreUnavailable, ValueError) as refusal:
+        await socket.accept(subprotocol=offered)
+        with contextlib.suppress(WebSocketDisconnect):
+            await _refuse(socket, refusal)
     else:
-        await _serve(socket, actor, connection, after)
+        await socket.accept(subprotocol=offered)
+        await _serve(socket, actor, after)
 
 
-async def _refuse(socket: WebSocket, fault: Fault, code: Close) -> None:
-    with contextlib.suppress(WebSocketDisconnect):
-        await socket.send_text(stream.error(fault.code, fault.message))
-        await socket.close(code, fault.code)
+async def _refuse(socket: WebSocket, refusal: Fault | StoreUnavailable | ValueError) -> None:
+    if isinstance(refusal, StoreUnavailable):
+        await socket.close(Close.RESTARTING, "the store is busy")
+    elif isinstance(refusal, ValueError):
+        await socket.send_text(stream.error("invalid", str(refusal)))
+        await socket.close(_POLICY, "invalid position")
+    else:
+        await socket.send_text(stream.error(refusal.code, refusal.message))
+        await socket.close(_close_code(refusal), refusal.code)
 
 
-async def _connection(socket: WebSocket, actor: Actor) -> Connection:
+def _close_code(fault: Fault) -> Close:
+    if isinstance(fault, TooMany):
+        return Close.RESTARTING
+    return Close.SIGN_IN_AGAIN if isinstance(fault, Unauthenticated) else Close.NOT_YOURS
+
+
+async def _check_watch(socket: WebSocket, actor: Actor) -> None:
+    """Raises Forbidden, NotFound unless what is to be watched may be watched."""
     watch = socket.query_params.get("watch")
-    if watch is not None:
-        if not actor.may(Role.VIEWER):
-            raise Forbidden("watching an alert takes the role viewer")
-        web = web_of(socket)
-        await in_thread(lambda: watching.read_alert(web.rt, actor, watch))
-    return Connection(
-        actor.person_id,
-        actor.credential_id,
-        cast("Language", actor.language),
-        hears_all=actor.may(Role.VIEWER),
-        watch=watch,
-    )
+    if watch is None:
+        return
+    if not actor.may(Role.VIEWER):
+        raise Forbidden("watching an alert takes the role viewer")
+    web = web_of(socket)
+    await in_thread(lambda: watching.read_alert(web.rt, actor, watch))
 
 
 def _offset(socket: WebSocket) -> int | None:
@@ -88,73 +92,80 @@ def _offset(socket: WebSocket) -> int | None:
     return int(raw)
 
 
-async def _serve(socket: WebSocket, actor: Actor, connection: Connection, after: int | None) -> None:
-    hub = web_of(socket).hub
-    writer = asyncio.create_task(_write(socket, connection))
-    reader = asyncio.create_task(_read(socket, actor, connection))
-    closed = asyncio.create_task(connection.closed.wait())
-    attaching = asyncio.create_task(_attach(socket, connection, after))
+async def _serve(socket: WebSocket, actor: Actor, after: int | None) -> None:
+    web = web_of(socket)
+    connection = Connection(
+        actor.person_id,
+        actor.credential_id,
+        cast("Language", actor.language),
+        hears_all=actor.may(Role.VIEWER),
+        watch=socket.query_params.get("watch"),
+        hear=_hearing(socket),
+        lost=web.hub.forget,
+    )
+    if not socket.scope["extensions"][EXTENSION](connection):
+        return
     try:
-        await asyncio.wait((writer, reader, closed), return_when=asyncio.FIRST_COMPLETED)
-        if connection.closed.is_set():
-            # A reader that has stopped reading may never take the close frame either; then the line is cut.
-            await asyncio.wait((writer,), timeout=_CLOSE_SECONDS)
-    finally:
-        hub.detach(connection)
-        tasks = (attaching, writer, reader, closed)
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
-                log.error("a connection broke", exc_info=ended)
-
-
-async def _attach(socket: WebSocket, connection: Connection, after: int | None) -> None:
-    try:
-        await web_of(socket).hub.attach(connection, after, socket.query_params.get("epoch"))
-    except Exception as error:
-        if not isinstance(error, StoreUnavailable):
-            log.exception("a connection could not be greeted")
+        await web.hub.attach(connection, after, socket.query_params.get("epoch"))
+    except StoreUnavailable:
+        connection.close(Close.RESTARTING)
+    except Exception:
+        log.exception("a connection could not be greeted")
         connection.close(Close.RESTARTING)
 
 
-async def _write(socket: WebSocket, connection: Connection) -> None:
-    while True:
-        frame = await connection.frames.get()
-        if isinstance(frame, Close):
-            await socket.close(frame, frame.name.lower())
-            return
-        await socket.send_text(frame)
-        connection.written(frame)
+def _hearing(socket: WebSocket) -> Callable[[Connection, str | None], None]:
+    """What hears the clients of this application: one for all connections."""
+    state = socket.app.state
+    if not hasattr(state, "hearing"):
+        state.hearing = _Hearing(web_of(socket).acknowledgements).hear
+    hear: Callable[[Connection, str | None], None] = state.hearing
+    return hear
 
 
-async def _read(socket: WebSocket, actor: Actor, connection: Connection) -> None:
-    while True:
-        message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        text = message.get("text")
+class _Hearing:
+    """Takes in what clients say. A client's acknowledgements are kept and answered in the order in which they came."""
+
+    def __init__(self, acknowledgements: GroupCommit[Acknowledging, Acknowledged]) -> None:
+        self._acknowledgements = acknowledgements
+        self._answering: set[asyncio.Task[None]] = set()
+
+    def hear(self, connection: Connection, text: str | None) -> None:
         if text is None:
-            connection.send(stream.error("malformed", "frames are text"))
-            continue
+            connection.say(stream.error("malformed", "frames are text"))
+            return
         frame = stream.read_frame(text)
         if isinstance(frame, PingFrame):
-            connection.send(stream.pong())
+            connection.say(stream.pong())
         elif isinstance(frame, BadFrame):
-            connection.send(stream.error(frame.code, frame.message, frame.ref))
+            connection.say(stream.error(frame.code, frame.message, frame.ref))
         else:
-            connection.send(await _acknowledge(socket, actor, frame))
+            task = asyncio.create_task(self._answer(connection, frame))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+            connection.await_answer(task)
 
+    async def _answer(self, connection: Connection, frame: AckFrame) -> None:
+        try:
+            connection.say(await self._acknowledge(connection.person_id, frame))
+        except Exception:
+            log.exception("a connection broke")
+            connection.close(Close.RESTARTING)
 
-async def _acknowledge(socket: WebSocket, actor: Actor, frame: AckFrame) -> str:
-    """The frame that answers an acknowledgement, after it is committed."""
-    wish = wish_of(
-        actor, frame.alert, Way.WEBSOCKET, answer=frame.answer, comment=frame.comment, revision=frame.revision
-    )
-    try:
-        await web_of(socket).acknowledgements.submit(wish)
-    except Fault as fault:
-        return stream.error(fault.code, fault.message, frame.ref)
-    except StoreUnavailable:
-        return stream.error("unavailable", "not kept: the store is busy; send it again", frame.ref)
-    return stream.acknowledged(frame.alert, frame.ref)
+    async def _acknowledge(self, person_id: str, frame: AckFrame) -> str:
+        """The frame that answers an acknowledgement, after it is committed."""
+        wish = Acknowledging(
+            Way.WEBSOCKET,
+            frame.alert,
+            person_id,
+            answer=frame.answer,
+            comment=frame.comment,
+            revision=frame.revision,
+        )
+        try:
+            await self._acknowledgements.submit(wish)
+        except Fault as fault:
+            return stream.error(fault.code, fault.message, frame.ref)
+        except StoreUnavailable:
+            return stream.error("unavailable", "not kept: the store is busy; send it again", frame.ref)
+        return stream.acknowledged(frame.alert, frame.ref)

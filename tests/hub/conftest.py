@@ -1,21 +1,35 @@
-"""Fixtures for the hub: see `tests.installation`."""
+"""Fixtures for the hub: a web process as under web, and lines to a hub without one."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 
 import pytest
 
-from alertd.hub import Hub
-from alertd.service import watching
-from alertd.service.runtime import Runtime
-from tests.hub.process import process
+from tests.hub.process import Line
 from tests.installation import bell, clock, prepared_url, rt, sqlite_template, sqlite_url, store
+from tests.web.conftest import open_site, standing_sites, standing_sqlite, standing_town, town
 
-__all__ = ["bell", "clock", "prepared_url", "rt", "sqlite_template", "sqlite_url", "store"]
+__all__ = [
+    "bell",
+    "clock",
+    "open_site",
+    "prepared_url",
+    "rt",
+    "sqlite_template",
+    "sqlite_url",
+    "standing_sites",
+    "standing_sqlite",
+    "standing_town",
+    "store",
+    "town",
+]  # fmt: skip
 
 
-@pytest.fixture
-async def hub(rt: Runtime) -> AsyncIterator[Hub]:
-    """A hub that runs."""
-    async with process(Hub(rt.store, partial(watching.summarise, rt), rt.now, sweep_seconds=0.02)) as running:
-        yield running
+@pytest.fixture(autouse=True)
+async def lines_are_hung_up() -> AsyncIterator[None]:
+    yield
+    opened, Line.opened = Line.opened, []
+    for line in opened:
+        line.hang_up()
+    for line in opened:
+        await asyncio.wait_for(line.lost.wait(), 20)

@@ -15,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from alertd.core.roles import Role
 from alertd.core.stream import FRAME_MAX
-from alertd.hub import Hub
+from alertd.hub import Handshake, HttpProtocol, Hub
+from alertd.hub.hub import PONG_SECONDS
 from alertd.service import access, watching
 from alertd.service.acknowledging import acknowledge_all
 from alertd.service.group_commit import GroupCommit
@@ -26,7 +27,7 @@ from alertd.web.context import Web
 from alertd.web.limits import Limits
 from channels import registry
 from channels.base import Context
-from channels.webpush import generate_key
+from channels.push_crypto import generate_key
 from tests.installation import BOSS, Bell, Clock, make_runtime, patient, settle
 from tests.providers.thread import HOST, LoopThread
 from tests.services import wait_until
@@ -71,6 +72,7 @@ class Site(LoopThread):
         public_url: str | None = None,
         settings: Mapping[str, str] | None = None,
         sweep_seconds: float = 0.05,
+        pong_seconds: float = PONG_SECONDS,
     ) -> None:
         super().__init__()
         self._store = store
@@ -78,6 +80,7 @@ class Site(LoopThread):
         self._public_url = public_url
         self._settings = settings or {}
         self._sweep_seconds = sweep_seconds
+        self._pong_seconds = pong_seconds
         self._server: uvicorn.Server
         self._serving: asyncio.Task[None]
         self.bell = _LiveBell()
@@ -86,7 +89,8 @@ class Site(LoopThread):
         listening = socket.create_server((HOST, 0))
         self.url = f"http://{HOST}:{listening.getsockname()[1]}"
         self.rt = make_runtime(self._store, self._clock, self.bell, self._public_url or self.url)
-        self.hub = Hub(self._store, partial(watching.summarise, self.rt), self._clock, self._sweep_seconds)
+        summarise = partial(watching.summarise, self.rt)
+        self.hub = Hub(self._store, summarise, self._clock, self._sweep_seconds, self._pong_seconds)
         self.bell.loop, self.bell.hub = asyncio.get_running_loop(), self.hub
         context = Context(self.rt.public_url, self.rt.organisation, self.rt.region, {VAPID.id: VAPID})
         web = Web(
@@ -105,9 +109,10 @@ class Site(LoopThread):
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build_app(web, (self.hub.run,)),
-                http="httptools",
-                ws="websockets-sansio",
+                http=HttpProtocol,
+                ws=Handshake,
                 ws_max_size=FRAME_MAX,
+                ws_ping_interval=None,
                 ws_per_message_deflate=False,
                 access_log=False,
                 log_config=None,
