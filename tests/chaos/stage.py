@@ -200,18 +200,22 @@ class Stage:
         """Wait until everything is back, then count."""
         if not self._over_at:
             self.over()
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            back = await self._is_back()
-            elapsed = time.monotonic() - self._over_at
-            if not back or time.monotonic() > deadline:
-                break
-            await asyncio.sleep(_LOOK_SECONDS)
+        back = await self.until_back()
+        elapsed = time.monotonic() - self._over_at
         for action in self._at_the_end:
             action()
         if back:
             self.faults.append(f"not back after {elapsed:.0f} s: {back}")
         return await self._count(limits, elapsed)
+
+    async def until_back(self) -> str:
+        """Wait until nothing of this round is open any more; what still is when patience ends, in words."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            back = await self._is_back()
+            if not back or time.monotonic() > deadline:
+                return back
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def finish_sending(self, alerts: Sequence[Alert] | None = None, within: float = PATIENCE) -> None:
         """Wait until every message is there; whatever is missing then is counted by `finish`."""

@@ -69,25 +69,26 @@ async def _spoil_push(fault: str, stage: Stage) -> Limits:
 
 
 async def _compare(fault: str, bad: PushService, stage: Stage) -> None:
-    """Nine in ten at the other services: alone, and beside the tenth at the bad one; in turn, so that whatever else
-    the machine does weighs on both."""
+    """Nine in ten at the other services, beside the tenth at this one: while it is well, and while it is not; in turn,
+    so that whatever else the machine does weighs on both."""
     place = stage.place
     at_bad = [p for p in stage.people if any(place.push_of(browser) is bad for browser in p.browsers)]
     others = [p for p in stage.people if p.browsers and p not in at_bad]
-    beside = others + at_bad[: len(others) // _SHARE]
+    audience = others + at_bad[: len(others) // _SHARE]
     ways: set[Way] = {("webpush", browser.id) for person in others for browser in person.browsers}
-    alone, together = [], []
+    well, ill = [], []
     for _ in range(_PAIRS):
-        alone.append(await _seconds_to(stage, others, ways))
+        well.append(await _seconds_to(stage, audience, ways))
+        await stage.until_back()
         _PUSH[fault](bad)
-        together.append(await _seconds_to(stage, beside, ways))
+        ill.append(await _seconds_to(stage, audience, ways))
         bad.reset_plans()
-        await stage.finish_sending()
-    ratio = statistics.median(together) / statistics.median(alone)
-    stage.prove("the others' time, as a multiple of that alone", round(ratio, 3))
-    stage.prove("seconds that the others' messages took alone", round(statistics.median(alone), 2))
+        await stage.until_back()
+    ratio = statistics.median(ill) / statistics.median(well)
+    stage.prove("the others' time, as a multiple of that while it is well", round(ratio, 3))
+    stage.prove("seconds that the others' messages took while it is well", round(statistics.median(well), 2))
     if ratio > _SLOWER:
-        stage.faults.append(f"the others took {ratio:.2f} times as long: {_rounded(together)}, not {_rounded(alone)}")
+        stage.faults.append(f"the others took {ratio:.2f} times as long: {_rounded(ill)}, not {_rounded(well)}")
 
 
 async def _outlast_push(stage: Stage) -> Limits:
