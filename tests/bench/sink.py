@@ -15,14 +15,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.providers.certificates import self_signed
 
 HOST: Final = "localhost"  # what the certificate is for
 _TAKEN: Final = b"HTTP/1.1 201 Created\r\nLocation: https://localhost/m/1\r\nContent-Length: 0\r\n\r\n"
@@ -110,7 +106,9 @@ class Sink:
     def open(cls, directory: Path) -> Iterator[Self]:
         """One that runs in a process of its own until the block ends."""
         certificate, authority = directory / "sink.pem", directory / "authority.pem"
-        _sign_itself(certificate, authority)
+        private, public = self_signed(HOST)
+        certificate.write_bytes(private + public)
+        authority.write_bytes(public)
         command = [sys.executable, "-m", "tests.bench.sink", str(certificate)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -118,30 +116,6 @@ class Sink:
                 yield cls(int(process.stdout.readline()), authority)
             finally:
                 process.kill()
-
-
-def _sign_itself(certificate: Path, authority: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public = signed.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    certificate.write_bytes(private + public)
-    authority.write_bytes(public)
 
 
 if __name__ == "__main__":
