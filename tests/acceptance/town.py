@@ -24,6 +24,7 @@ from tests.providers import BrowserSubscription, PushService, SmtpServer, Twilio
 ROOT: Final = Path(__file__).parents[2]
 READY_SECONDS: Final = 60.0
 _TOKENS_FOR_ALL: Final = 1_000
+_TOKENS_AT_ONCE: Final = 50
 _TOKENS_LEAST: Final = 100
 LINK: Final = re.compile(r"https?://[^\s\"'<>]+/a/[\w-]+")
 
@@ -238,10 +239,11 @@ class Town:
             assert answer.status == 200, await answer.text()
         people = list(self.people.values())
         with_browser = people[-push:] if push else []
-        if count <= _TOKENS_FOR_ALL:
-            await asyncio.gather(*(self._give_token(person) for person in people))
-        else:
-            await asyncio.gather(*(self._give_token(person) for person in [*people[:_TOKENS_LEAST], *with_browser]))
+        with_token = people if count <= _TOKENS_FOR_ALL else [*people[:_TOKENS_LEAST], *with_browser]
+        # Not all at once: a call's time counts from when it is begun, not from when it is its turn.
+        for start in range(0, len(with_token), _TOKENS_AT_ONCE):
+            some = with_token[start : start + _TOKENS_AT_ONCE]
+            await asyncio.gather(*(self._give_token(person) for person in some))
         for number, person in enumerate(with_browser):
             for _ in range(2 if number < two_devices else 1):
                 await self.subscribe(person)
