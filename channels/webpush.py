@@ -29,8 +29,7 @@ from channels.base import (
 from channels.push_crypto import CURVE, VapidTokens, decode, encode, encrypt
 from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
 
-RECORD_MAX: Final = 3_993  # bytes of plaintext; a message may be one record alone (RFC 8291 section 4)
-PAYLOAD_MAX: Final = 3_800  # bytes; some services keep to less than a record
+PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 ENDPOINT_MAX: Final = 2_048
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
 TIMEOUT: Final = 10.0  # seconds for a whole attempt

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from alertd.store.rows import Row, in_slices, insert_new
+from alertd.store.rows import Row, in_slices, insert_new, rows_by
 from alertd.store.schema import acknowledgements, replies
 
 
@@ -106,11 +106,7 @@ def of(connection: Connection, recipient_id: int) -> Row | None:
 
 def of_many(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, Row]:
     """What these recipients answered, by recipient number."""
-    found: dict[int, Row] = {}
-    for some in in_slices(recipient_ids):
-        query = select(acknowledgements).where(acknowledgements.c.recipient_id.in_(some))
-        found.update({row.recipient_id: row._asdict() for row in connection.execute(query)})
-    return found
+    return rows_by(connection, acknowledgements.c.recipient_id, recipient_ids)
 
 
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> dict[str, Row]:

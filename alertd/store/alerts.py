@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, update
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State
-from alertd.store.rows import Row, in_slices
+from alertd.store.rows import Row, in_slices, rows_by
 from alertd.store.schema import (
     acknowledgements,
     alert_revisions,
@@ -85,11 +85,7 @@ def get(connection: Connection, alert_id: str) -> Row | None:
 
 def get_many(connection: Connection, alert_ids: Collection[str]) -> dict[str, Row]:
     """Those of these alerts that there are, by id."""
-    found: dict[str, Row] = {}
-    for some in in_slices(sorted(alert_ids)):
-        query = select(alerts).where(alerts.c.id.in_(some))
-        found.update({row.id: row._asdict() for row in connection.execute(query)})
-    return found
+    return rows_by(connection, alerts.c.id, alert_ids)
 
 
 def page(connection: Connection, *, before: str | None, limit: int, reader: str | None) -> list[Row]:
@@ -116,11 +112,7 @@ def recipient(connection: Connection, number: int) -> Row | None:
 
 def recipients_of(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
     """The person and alert behind each of these recipient numbers that there is."""
-    found: dict[int, Row] = {}
-    for some in in_slices(numbers):
-        query = select(recipients).where(recipients.c.id.in_(some))
-        found.update({row.id: row._asdict() for row in connection.execute(query)})
-    return found
+    return rows_by(connection, recipients.c.id, numbers)
 
 
 def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
@@ -284,13 +276,7 @@ def subscriptions_with(
 
 def people_told_by(connection: Connection, alert_id: str, among_steps: Collection[int]) -> set[str]:
     """The people to whom these steps laid down a delivery."""
-    query = (
-        select(recipients.c.person_id)
-        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
-        .where(deliveries.c.alert_id == alert_id, deliveries.c.step.in_(list(among_steps)))
-        .distinct()
-    )
-    return set(connection.execute(query).scalars())
+    return _people_with(connection, alert_id, deliveries.c.step.in_(list(among_steps)))
 
 
 def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
@@ -336,10 +322,15 @@ def outdated_people(connection: Connection, alert: Row) -> set[str]:
 
 def reachable_people(connection: Connection, alert_id: str, hopeful: Collection[State]) -> set[str]:
     """The recipients with at least one delivery in a hopeful state."""
+    return _people_with(connection, alert_id, deliveries.c.state.in_(list(hopeful)))
+
+
+def _people_with(connection: Connection, alert_id: str, is_such: ColumnElement[bool]) -> set[str]:
+    """The recipients with at least one such delivery."""
     query = (
         select(recipients.c.person_id)
         .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
-        .where(deliveries.c.alert_id == alert_id, deliveries.c.state.in_(list(hopeful)))
+        .where(deliveries.c.alert_id == alert_id, is_such)
         .distinct()
     )
     return set(connection.execute(query).scalars())

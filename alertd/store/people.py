@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
-from alertd.store.rows import Row, in_slices, insert_new, put_row
+from alertd.store.rows import Row, in_slices, insert_new, put_row, rows_by
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
 
 _DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
@@ -30,11 +30,7 @@ def get(connection: Connection, person_id: str) -> Row | None:
 
 
 def get_many(connection: Connection, person_ids: Collection[str]) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for some in in_slices(list(person_ids)):
-        for row in connection.execute(select(people).where(people.c.id.in_(some))):
-            found[row.id] = row._asdict()
-    return found
+    return rows_by(connection, people.c.id, person_ids)
 
 
 def active_of(connection: Connection, person_ids: Collection[str]) -> set[str]:

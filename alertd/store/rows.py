@@ -1,9 +1,9 @@
 """What every query module needs: inserts that give way to a row already there, and cursors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Column, Connection, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -32,6 +32,15 @@ def put_row(connection: Connection, table: Table, row_id: str, values: Row, defa
         return True
     connection.execute(changed)
     return False
+
+
+def rows_by(connection: Connection, key: Column[T], values: Collection[T]) -> dict[T, Row]:
+    """The rows whose `key`, unique in its table, is one of `values`, by it."""
+    found: dict[T, Row] = {}
+    for some in in_slices(list(values)):
+        for row in connection.execute(select(key.table).where(key.in_(some))).mappings():
+            found[row[key.name]] = dict(row)
+    return found
 
 
 def in_slices(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:

@@ -20,7 +20,7 @@ from alertd.web.bodies import STATUS, error_response, status_code_name
 from alertd.web.context import Web
 from alertd.web.endpoints import openapi, routes
 from alertd.web.pages import letter
-from alertd.web.security import SecurityHeaders
+from alertd.web.security import SecurityHeaders, authentications
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
     )
     app.router.redirect_slashes = False  # an unknown path is told as such, in the documented words
     app.state.web = web
+    app.state.authentications = authentications(web.rt)
+    app.state.hearing = sockets.Hearing(web.acknowledgements)
     return app
 
 

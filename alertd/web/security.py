@@ -57,7 +57,8 @@ async def authenticate(connection: HTTPConnection, bearer: str | None = None) ->
         raise Unauthenticated("sign in, or send a bearer token")
     credential: _Credential = ("token", token) if token is not None else ("session", session or "")
     try:
-        actor = await _authentications(connection).submit(credential)
+        group: GroupCommit[_Credential, Actor] = connection.app.state.authentications
+        actor = await group.submit(credential)
     except Unauthenticated:
         web.limits.spend(BAD_CREDENTIALS, "credential", client_address(connection))
         raise
@@ -68,16 +69,12 @@ async def authenticate(connection: HTTPConnection, bearer: str | None = None) ->
 _Credential = tuple[Literal["token", "session"], str]
 
 
-def _authentications(connection: HTTPConnection) -> GroupCommit[_Credential, Actor]:
-    """Where credentials of this application are looked up: whoever comes at once shares one turn in a thread.
+def authentications(rt: Runtime) -> GroupCommit[_Credential, Actor]:
+    """Where credentials are looked up: whoever comes at once shares one turn in a thread.
 
     When a whole town comes back, a turn each would cost more than the look-ups, and take more than the store has.
     """
-    state = connection.app.state
-    if not hasattr(state, "authentications"):
-        state.authentications = GroupCommit(partial(_authenticate_all, web_of(connection).rt), _AT_ONCE)
-    group: GroupCommit[_Credential, Actor] = state.authentications
-    return group
+    return GroupCommit(partial(_authenticate_all, rt), _AT_ONCE)
 
 
 def _authenticate_all(rt: Runtime, asked: Sequence[_Credential]) -> list[Actor | Exception]:

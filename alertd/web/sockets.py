@@ -6,7 +6,6 @@ The application does the handshake and decides who may come in; then the socket 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from typing import Final, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -94,13 +93,14 @@ def _offset(socket: WebSocket) -> int | None:
 
 async def _serve(socket: WebSocket, actor: Actor, after: int | None) -> None:
     web = web_of(socket)
+    hearing: Hearing = socket.app.state.hearing
     connection = Connection(
         actor.person_id,
         actor.credential_id,
         cast("Language", actor.language),
         hears_all=actor.may(Role.VIEWER),
         watch=socket.query_params.get("watch"),
-        hear=_hearing(socket),
+        hear=hearing.hear,
         lost=web.hub.forget,
     )
     if not socket.scope["extensions"][EXTENSION](connection):
@@ -114,16 +114,7 @@ async def _serve(socket: WebSocket, actor: Actor, after: int | None) -> None:
         connection.close(Close.RESTARTING)
 
 
-def _hearing(socket: WebSocket) -> Callable[[Connection, str | None], None]:
-    """What hears the clients of this application: one for all connections."""
-    state = socket.app.state
-    if not hasattr(state, "hearing"):
-        state.hearing = _Hearing(web_of(socket).acknowledgements).hear
-    hear: Callable[[Connection, str | None], None] = state.hearing
-    return hear
-
-
-class _Hearing:
+class Hearing:
     """Takes in what clients say. A client's acknowledgements are kept and answered in the order in which they came."""
 
     def __init__(self, acknowledgements: GroupCommit[Acknowledging, Acknowledged]) -> None:
