@@ -4,10 +4,11 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import escalating, heartbeat, self_test
+from alertd.service import escalating, heartbeat, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, instance, leftovers, receipts, unsent
@@ -15,6 +16,7 @@ from alertd.store import alerts, deliveries, instance, leftovers, receipts, unse
 log = logging.getLogger(__name__)
 
 _RUNS_A_TICK: Final = 3  # a step to a whole town takes seconds, and the other duties wait for it
+_ROLLOUT_SECONDS: Final = 0.2  # until the rest of a large audience begins to be laid down
 _OTHERS_DEAD: Final = timedelta(minutes=10)  # web and clock rows hold no lease; they are only struck off the list
 
 
@@ -45,7 +47,8 @@ class LeaseWatch:
 class Clock:
     """Runs the duties until stopped. Each is one short transaction, harmless when several clocks do it at once.
 
-    Its heartbeat has a thread of its own: a duty that takes long makes nobody take the clock for dead.
+    Its heartbeat has a thread of its own: a duty that takes long makes nobody take the clock for dead. So has laying
+    down, which takes minutes for a million people.
     """
 
     def __init__(
@@ -75,16 +78,25 @@ class Clock:
     def run(self) -> None:
         """Tick until `stop`."""
         heartbeat.start(self._rt, self._worker_id, "clock")
-        beating = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
-        beating.start()
+        threads = [
+            threading.Thread(target=self._beat_on, name="heartbeat", daemon=True),
+            threading.Thread(target=self._roll_out, name="rollout", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         while not self._stopping.wait(self._tick_seconds):
             self.tick()
-        beating.join()
+        for thread in threads:
+            thread.join()
         heartbeat.end(self._rt, [self._worker_id])
 
     def _beat_on(self) -> None:
         while not self._stopping.wait(self._beat_seconds):
             _do(self.beat)
+
+    def _roll_out(self) -> None:
+        while not self._stopping.wait(_ROLLOUT_SECONDS):
+            _do(partial(rollout.carry_on, self._rt, self._stopping.is_set))
 
     def beat(self) -> None:
         """Count this clock's heartbeat up once. Raises StoreUnavailable."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection as Transaction
 
-from alertd.store import alerts
+from alertd.store import alerts, rollouts
 
 _FEW: Final = 1_000  # recipients that are read whole whoever is connected: one short query
 
@@ -34,13 +34,10 @@ def read_audience(reading: Transaction, alert_id: str, connected: frozenset[str]
     alert = alerts.get(reading, alert_id)
     assert alert is not None
     if alert["recipients"] <= max(len(connected), _FEW):
-        return Audience(alerts.recipient_ids(reading, alert_id), None)
-    return Audience(frozenset(alerts.recipient_numbers(reading, alert_id, sorted(connected))), connected)
+        return Audience(frozenset(rollouts.told_of(reading, alert_id)), None)
+    return Audience(frozenset(rollouts.told_of(reading, alert_id, connected)), connected)
 
 
 def read_recipients(reading: Transaction, questions: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
     """By alert those of the people asked about who are its recipients."""
-    return {
-        alert_id: frozenset(alerts.recipient_numbers(reading, alert_id, sorted(people)))
-        for alert_id, people in questions.items()
-    }
+    return {alert_id: frozenset(rollouts.told_of(reading, alert_id, people)) for alert_id, people in questions.items()}

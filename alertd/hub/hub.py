@@ -20,7 +20,7 @@ from alertd.hub.audience import Audience, read_audience, read_recipients
 from alertd.hub.connection import Connection
 from alertd.hub.watching import SUMMARY_SECONDS, Watchers
 from alertd.hub.window import EVENTS_MAX, Told, Window
-from alertd.store import alerts, credentials, instance
+from alertd.store import alerts, credentials, instance, rollouts
 from alertd.store.alerts import Event
 from alertd.store.engine import Store
 
@@ -316,8 +316,15 @@ class Hub:
 
     def _read_missed(self, connection: Connection, upto: int) -> list[Event]:
         with self._store.read() as reading:
+            coming = rollouts.coming_to(reading, connection.person_id)
             return alerts.events_for(
-                reading, connection.offset, upto, connection.person_id, _PAGE, connection.hears_all
+                reading,
+                connection.offset,
+                upto,
+                connection.person_id,
+                _PAGE,
+                every_alert=connection.hears_all,
+                coming=coming,
             )
 
     def _read_recipients(self, questions: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:

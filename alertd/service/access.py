@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from alertd.core.errors import Invalid, NotFound, Unauthenticated
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
+from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import credentials, instance, people
 
@@ -99,14 +100,16 @@ def _issue(
 def set_role(rt: Runtime, actor: Actor, person_id: str, role: Role) -> None:
     """Give a person a role; they have to sign in again. Raises NotFound."""
     now = rt.now()
-    with rt.store.write() as connection:
-        person = people.get(connection, person_id)
-        if person is None:
+
+    def change(connection: Connection, version: NextVersion) -> None:
+        if people.get(connection, person_id) is None:
             raise NotFound(f"there is no person {person_id!r}")
-        people.put(connection, person_id, {"role": role.word}, now, people.bump_version(connection))
+        people.put(connection, person_id, {"role": role.word}, now, version())
         credentials.revoke_all(connection, person_id, now, "session")  # open streams hear what the old role may
         details = {"role": role.word}
         instance.record(connection, at=now, actor=actor.person_id, action="role.set", object=person_id, details=details)
+
+    change_people(rt, [person_id], change)
 
 
 def revoke_token(rt: Runtime, actor: Actor, token_id: str) -> None:

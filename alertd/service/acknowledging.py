@@ -12,7 +12,7 @@ from alertd.core.alert import COMMENT_MAX, Language, has_control, headline
 from alertd.core.errors import Forbidden, Invalid, NotFound
 from alertd.core.escalation import Plan
 from alertd.core.roles import Role
-from alertd.service import escalating, views
+from alertd.service import escalating, rollout, views
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import acknowledgements, alerts, instance, people, steps, unsent
 from alertd.store.acknowledgements import Answer
@@ -49,7 +49,7 @@ def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknow
     now = rt.now()
     results: dict[int, Acknowledged | Exception] = {}
     with rt.store.write() as connection:
-        found = _recipients(connection, wishes)
+        found = _recipients(connection, rt, wishes)
         told = alerts.get_many(connection, {place.alert for place in found.values() if isinstance(place, _Place)})
         answers: list[tuple[Answer, int]] = []
         # In one order everywhere: see `acknowledgements.keep_all`.
@@ -125,14 +125,14 @@ def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row) 
     return max(revision, 1)
 
 
-def _recipients(connection: Connection, wishes: Sequence[Acknowledging]) -> dict[int, _Place | Exception]:
+def _recipients(connection: Connection, rt: Runtime, wishes: Sequence[Acknowledging]) -> dict[int, _Place | Exception]:
     """For each wish, by its index, whose answer to what it is, or why it is nobody's."""
     numbered = alerts.recipients_of(connection, [w.recipient for w in wishes if w.recipient is not None])
     named: dict[str, list[str]] = {}
     for wish in wishes:
         if wish.recipient is None and wish.alert is not None and wish.person is not None:
             named.setdefault(wish.alert, []).append(wish.person)
-    numbers = {alert: alerts.recipient_numbers(connection, alert, persons) for alert, persons in named.items()}
+    numbers = {alert: _numbers(connection, rt, alert, persons) for alert, persons in sorted(named.items())}
     found: dict[int, _Place | Exception] = {}
     for index, wish in enumerate(wishes):
         if wish.recipient is not None:
@@ -150,6 +150,15 @@ def _recipients(connection: Connection, wishes: Sequence[Acknowledging]) -> dict
         else:
             found[index] = NotFound(f"there is no alert {wish.alert!r} for {wish.person!r}")
     return found
+
+
+def _numbers(connection: Connection, rt: Runtime, alert_id: str, person_ids: Sequence[str]) -> dict[str, int]:
+    """The recipient numbers of these people; who answers before their slice is laid down gets one now."""
+    numbers = alerts.recipient_numbers(connection, alert_id, person_ids)
+    unknown = sorted({person_id for person_id in person_ids if person_id not in numbers})
+    if unknown and rollout.bring_forward(connection, rt, alert_id, unknown):
+        numbers |= alerts.recipient_numbers(connection, alert_id, unknown)
+    return numbers
 
 
 def _check(wish: Acknowledging, alert: Row) -> None:

@@ -15,6 +15,7 @@ from alertd.core.errors import AddressError, Forbidden, Invalid
 from alertd.core.escalation import QuietHours
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
+from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import credentials, instance, people, posts, unsent
 from alertd.store.rows import Row
@@ -62,15 +63,14 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
     """Make or replace a person; the person, and whether they were made. Raises Invalid, Forbidden, DiskFull."""
     rt.require_room()
     now = rt.now()
-    with rt.store.write() as connection:
+
+    def change(connection: Connection, version: NextVersion) -> tuple[dict[str, Any], bool]:
         values, faults = check_person(rt, draft, set(people.parents(connection)))
         if faults:
             raise Invalid(faults)
         before = people.get(connection, draft.id)
         _guard_role(actor, draft, before)
-        # Deliveries before the installation's row, as everywhere: see `unsent.lock_unsent`.
-        unsent.lock_unsent(connection, [draft.id])
-        made = keep_person(connection, rt, draft.id, values, draft.groups, people.bump_version(connection))
+        made = keep_person(connection, rt, draft.id, values, draft.groups, version())
         if before is not None and draft.role not in (None, before["role"]):
             credentials.revoke_all(connection, draft.id, now, "session")
         instance.record(
@@ -84,7 +84,9 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
         row = people.get(connection, draft.id)
         assert row is not None
         groups = people.memberships(connection, [draft.id])[draft.id]
-    return person_view(row, groups), made
+        return person_view(row, groups), made
+
+    return change_people(rt, [draft.id], change)
 
 
 def take_self_test(rt: Runtime, actor: Actor, takes: bool) -> None:
@@ -111,11 +113,14 @@ def own_settings(rt: Runtime, actor: Actor) -> dict[str, Any]:
 
 def _change_own(rt: Runtime, actor: Actor, values: Mapping[str, Any]) -> None:
     now, person_id = rt.now(), actor.person_id
-    with rt.store.write() as connection:
-        people.put(connection, person_id, values, now, people.bump_version(connection))
+
+    def change(connection: Connection, version: NextVersion) -> None:
+        people.put(connection, person_id, values, now, version())
         instance.record(
             connection, at=now, actor=person_id, action="person.change", object=person_id, details=dict(values)
         )
+
+    change_people(rt, [person_id], change)
 
 
 def _quiet_values(quiet: tuple[str, str] | tuple[()]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -298,7 +303,8 @@ def put_group(
 ) -> tuple[dict[str, Any], bool]:
     """Make or replace a group; the group, and whether it was made. Raises Invalid."""
     now = rt.now()
-    with rt.store.write() as connection:
+
+    def change(connection: Connection, version: NextVersion) -> bool:
         faults = name_faults(name)
         id_fault = given_id_fault(group_id)
         if id_fault:
@@ -312,11 +318,14 @@ def put_group(
         faults += [("supervisors", f"there is no person {person!r}") for person in supervisors if person not in known]
         if faults:
             raise Invalid(faults)
+        version()
         made = people.put_group(connection, group_id, {"name": name.strip(), "parent_id": parent}, now)
         people.set_supervisors(connection, group_id, supervisors)
-        people.bump_version(connection)
         details = {"parent": parent, "supervisors": list(supervisors)}
         instance.record(connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details)
+        return made
+
+    made = change_people(rt, None, change)
     return {"id": group_id, "name": name.strip(), "parent": parent, "supervisors": sorted(set(supervisors))}, made
 
 

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from alertd.core.errors import Invalid
 from alertd.core.roles import Role
 from alertd.service.directory import PersonDraft, add_people, check_person, keep_person
+from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import instance, people
 from alertd.store.rows import Row
@@ -68,9 +71,10 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
         report.errors += [(row, name, message) for name, message in faults]
         checked.append((row, draft, values))
     report.errors.sort()
-    # From here on nobody else can write: a whole town must be taken in before an alert that waits would be refused.
-    with rt.store.write() as connection:
-        instance.lock(connection)
+
+    def change(connection: Connection, version: NextVersion) -> Report:
+        # From here on nobody else can write: a whole town must be taken in before an alert that waits would be refused.
+        at_version = version() if not dry_run else 0
         before = people.get_many(connection, [draft.id for _, draft in drafts])
         groups_before = people.memberships(connection, list(before))
         for index, (row, draft, values) in enumerate(checked):
@@ -85,17 +89,19 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
                 report.errors.append((row, "id", f"{draft.id!r} has a higher role than you: leave them as they are"))
         if dry_run or report.errors:
             return report
-        version = people.bump_version(connection)
-        add_people(connection, rt, [(draft, values) for _, draft, values in checked if draft.id not in before], version)
+        new = [(draft, values) for _, draft, values in checked if draft.id not in before]
+        add_people(connection, rt, new, at_version)
         for _, draft, values in checked:
             if draft.id in report.changed:
-                keep_person(connection, rt, draft.id, values, draft.groups, version)
+                keep_person(connection, rt, draft.id, values, draft.groups, at_version)
         counts = {"made": len(report.made), "changed": len(report.changed), "unchanged": report.unchanged}
         instance.record(
             connection, at=rt.now(), actor=actor.person_id, action="people.import", object="people", details=counts
         )
-    report.applied = True
-    return report
+        report.applied = True
+        return report
+
+    return change_people(rt, None, change)
 
 
 def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], frozenset[str]]:

@@ -67,6 +67,6 @@ def issue(
         "issued_by": AUTHOR,
         "sent_at": now,
     }
-    alert, channels = posting.issue(connection, rt, whole, plan, persons)
+    alert, channels = posting.issue(connection, rt, whole, plan)
     alerts.append_event(connection, alert["id"], views.facts(alert), now)
     return alert["id"], channels

@@ -31,11 +31,12 @@ from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import DEFAULT_PLAN, Plan, plan_faults, timetable
 from alertd.core.message import Rendered
 from alertd.core.roles import Role
-from alertd.service import escalating, planning, views
+from alertd.service import escalating, planning, rollout, views
 from alertd.service.plain_text import plain_text
 from alertd.service.planning import Outlook
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, instance, people, posts, steps, unsent
+from alertd.store import alerts, instance, people, posts, rollouts, steps, unsent
+from alertd.store.posts import Reader
 from alertd.store.rows import Row
 
 KEY_MAX: Final = 200
@@ -101,7 +102,8 @@ def check(rt: Runtime, draft: Draft) -> Reach:
     """What posting this urgent draft would do, without doing it. Raises Invalid with every fault at once."""
     now = rt.now()
     with rt.store.read() as connection:
-        recipients, plan = _validate(connection, rt, draft, now)
+        plan = _validate(connection, rt, draft, now)
+        recipients = people.resolve(connection, draft.audience)
         content = content_of(rt, _as_if_issued(rt, draft, now))
         each: dict[str, int] = {language: views.segments(rt, content, language) for language in LANGUAGES}
         outlook = planning.foresee(connection, rt, plan, recipients, now, each)
@@ -141,7 +143,7 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
             if earlier is not None:
                 return Posted(earlier, repeated=True)
         rt.require_room()
-        recipients, plan = _validate(connection, rt, draft, now)
+        plan = _validate(connection, rt, draft, now)
         if people.get(connection, actor.person_id) is None:
             raise Invalid([("person", f"there is no person {actor.person_id!r} who could post")])
         post_id, alert_id = rt.new_id(), rt.new_id()
@@ -149,13 +151,13 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
         instance.record(
             connection, at=now, actor=actor.person_id, action="post", object=post_id, details={"urgent": draft.urgent}
         )
-        row = posts.get(connection, post_id, reader=None, reader_groups=())
+        row = posts.get(connection, post_id, reader=None)
         assert row is not None
         alert: Row | None = None
         body: dict[str, Any] = {"post": views.post(row), "alert": None}
         if draft.urgent:
             values = {**_alert_values(rt, draft, actor.person_id, now), "id": alert_id, "post_id": post_id}
-            alert, channels = issue(connection, rt, values, plan, recipients)
+            alert, channels = issue(connection, rt, values, plan)
             body = {"post": {**views.post(row), "alert": alert_id, "drill": draft.drill}, "alert": views.alert(alert)}
         if key is not None:
             posts.keep_response(connection, actor.person_id, key, body)
@@ -167,11 +169,12 @@ def post(rt: Runtime, actor: Actor, draft: Draft, key: str | None = None) -> Pos
     return Posted(body, repeated=False)
 
 
-def issue(
-    connection: Connection, rt: Runtime, values: Mapping[str, Any], plan: Plan, recipients: Sequence[Row]
-) -> tuple[Row, set[str]]:
-    """Write an alert, its recipients and its deliveries; the alert's row and the channels that have work now."""
+def issue(connection: Connection, rt: Runtime, values: Mapping[str, Any], plan: Plan) -> tuple[Row, set[str]]:
+    """Write an alert and lay down the first slice of its recipients and deliveries, which in most towns is all of them:
+    see `rollout`. The alert's row and the channels that have work.
+    """
     now = values["sent_at"]
+    version = people.hold_version(connection)
     row = {
         **values,
         "state": "active",
@@ -180,27 +183,23 @@ def issue(
         "urgency": "immediate",
         "certainty": "observed",
         "plan": plan.as_json(),
-        "people_version": people.version(connection),
-        "recipients": len(recipients),
+        "people_version": version,
+        "recipients": people.count(connection, Audience.from_json(values["audience"])),
         "asked_revision": 1,
         "revised_at": now,
         "closed_at": None,
     }
     alerts.add(connection, row)
-    numbers = alerts.add_recipients(connection, row["id"], [recipient["id"] for recipient in recipients])
-    runs = timetable(plan)
-    steps.add(connection, row["id"], runs, now)
-    found = escalating.targets(connection, plan.steps[0].channels, recipients)
+    steps.add(connection, row["id"], timetable(plan), now)
     steps.start(connection, row["id"], 0, 0, now)
-    channels = escalating.lay_down(connection, rt, row, found, numbers)
-    steps.finish(connection, row["id"], 0, 0, len(found))
+    channels = rollout.begin(connection, rt, row)
     instance.record(
         connection,
         at=now,
         actor=row["issued_by"],
         action="alert.issue",
         object=row["id"],
-        details={"drill": row["drill"], "recipients": len(recipients), "deliveries": len(found)},
+        details={"drill": row["drill"], "recipients": row["recipients"]},
     )
     return row, channels
 
@@ -226,24 +225,25 @@ def content_of(rt: Runtime, row: Mapping[str, Any], part: Part = "audience") -> 
 def read_board(rt: Runtime, actor: Actor, *, before: str | None, limit: int) -> list[dict[str, Any]]:
     """Posts that `actor` may read, newest first."""
     with rt.store.read() as connection:
-        rows = posts.page(connection, before=before, limit=limit, **_reader(connection, actor))
+        rows = posts.page(connection, before=before, limit=limit, reader=_reader(connection, actor))
     return [views.post(row) for row in rows]
 
 
 def read_post(rt: Runtime, actor: Actor, post_id: str) -> dict[str, Any]:
     """One post. Raises NotFound, also for a post that is not for `actor`."""
     with rt.store.read() as connection:
-        row = posts.get(connection, post_id, **_reader(connection, actor))
+        row = posts.get(connection, post_id, reader=_reader(connection, actor))
     if row is None:
         raise NotFound(f"there is no post {post_id!r}")
     return views.post(row)
 
 
-def _reader(connection: Connection, actor: Actor) -> dict[str, Any]:
+def _reader(connection: Connection, actor: Actor) -> Reader | None:
     if actor.may(Role.VIEWER):
-        return {"reader": None, "reader_groups": ()}
+        return None
     direct = people.memberships(connection, [actor.person_id])[actor.person_id]
-    return {"reader": actor.person_id, "reader_groups": with_ancestors(direct, people.parents(connection))}
+    groups = with_ancestors(direct, people.parents(connection))
+    return Reader(actor.person_id, groups, rollouts.coming_to(connection, actor.person_id))
 
 
 def claim_key(
@@ -263,8 +263,8 @@ def claim_key(
     return cast("Mapping[str, Any]", earlier["response"])
 
 
-def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) -> tuple[list[Row], Plan]:
-    """The draft's recipients and its plan. Raises Invalid with everything that is wrong with it."""
+def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) -> Plan:
+    """The draft's plan. Raises Invalid with everything that is wrong with it."""
     faults = _text_faults(draft)
     if not posts.has_board(connection, draft.board):
         faults.append(("board", f"there is no board {draft.board!r}"))
@@ -272,11 +272,10 @@ def _validate(connection: Connection, rt: Runtime, draft: Draft, now: datetime) 
         faults.append(("severity", f"must be one of {', '.join(SEVERITIES)}"))
     plan = planning.resolve(connection, rt, draft.plan)
     faults += _urgent_faults(rt, draft, plan, now) if draft.urgent else _calm_faults(draft)
-    recipients, audience_faults = _audience(connection, draft)
-    faults += audience_faults
+    faults += _audience_faults(connection, draft.audience)
     if faults or plan is None:
         raise Invalid(faults)
-    return recipients, plan
+    return plan
 
 
 def _text_faults(draft: Draft) -> list[tuple[str, str]]:
@@ -328,12 +327,11 @@ def _calm_faults(draft: Draft) -> list[tuple[str, str]]:
     ]
 
 
-def _audience(connection: Connection, draft: Draft) -> tuple[list[Row], list[tuple[str, str]]]:
-    audience = draft.audience
+def _audience_faults(connection: Connection, audience: Audience) -> list[tuple[str, str]]:
     if audience.everyone and (audience.groups or audience.people):
-        return [], [("audience", "is either everyone, or groups and people")]
+        return [("audience", "is either everyone, or groups and people")]
     if not audience.everyone and not audience.groups and not audience.people:
-        return [], [("audience", "must be everyone, or name at least one group or person")]
+        return [("audience", "must be everyone, or name at least one group or person")]
     known = people.parents(connection)
     found = people.get_many(connection, audience.people)
     faults = [("audience.groups", f"there is no group {group!r}") for group in audience.groups if group not in known]
@@ -342,12 +340,9 @@ def _audience(connection: Connection, draft: Draft) -> tuple[list[Row], list[tup
             faults.append(("audience.people", f"there is no person {person!r}"))
         elif not found[person]["active"]:
             faults.append(("audience.people", f"{person!r} is not active"))
-    if faults:
-        return [], faults
-    recipients = people.resolve(connection, audience)
-    if not recipients:
+    if not faults and not people.has_any(connection, audience):
         faults.append(("audience", "holds no active person"))
-    return recipients, faults
+    return faults
 
 
 def _post_values(draft: Draft, post_id: str, actor: Actor, now: datetime) -> dict[str, Any]:

@@ -100,9 +100,7 @@ def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
         "expires_at": now + TEST_LIFE,
     }
     with rt.store.write() as connection:
-        person = people.get(connection, actor.person_id)
-        assert person is not None
-        alert, channels = posting.issue(connection, rt, values, default_plan(rt.channels), [person])
+        alert, channels = posting.issue(connection, rt, values, default_plan(rt.channels))
         if not channels:
             raise Invalid([("person", "there is no way to reach you: no phone, no mail, no device with push")])
         alerts.append_event(connection, alert["id"], views.facts(alert), now)

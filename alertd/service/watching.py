@@ -14,7 +14,7 @@ from alertd.core.roles import Role
 from alertd.service import views
 from alertd.service.acknowledging import acknowledgement_view
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, people, steps
+from alertd.store import acknowledgements, alerts, deliveries, people, rollouts, steps
 from alertd.store.rows import Row, in_slices
 
 Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
@@ -26,14 +26,16 @@ def read_alerts(rt: Runtime, actor: Actor, *, before: str | None, limit: int) ->
     """Alerts that `actor` may see, newest first."""
     reader = None if actor.may(Role.VIEWER) else actor.person_id
     with rt.store.read() as connection:
-        return [views.alert(row) for row in alerts.page(connection, before=before, limit=limit, reader=reader)]
+        coming = rollouts.coming_to(connection, reader) if reader else ()
+        rows = alerts.page(connection, before=before, limit=limit, reader=reader, coming=coming)
+    return [views.alert(row) for row in rows]
 
 
 def read_alert(rt: Runtime, actor: Actor, alert_id: str) -> dict[str, Any]:
     """One alert. Raises NotFound, also for an alert that did not go to `actor`."""
     with rt.store.read() as connection:
         row = alerts.get(connection, alert_id)
-        mine = row is not None and alerts.recipient_of(connection, alert_id, actor.person_id) is not None
+        mine = row is not None and bool(rollouts.told_of(connection, alert_id, [actor.person_id]))
     if row is None or not (mine or (actor.may(Role.VIEWER) and row["kind"] == "alert")):
         raise NotFound(f"there is no alert {alert_id!r}")
     return views.alert(row)
@@ -81,7 +83,8 @@ def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
 def read_inbox(rt: Runtime, actor: Actor, limit: int = 20) -> list[dict[str, Any]]:
     """The alerts that `actor` got, newest first, each with their own `acknowledgement` or None."""
     with rt.store.read() as connection:
-        rows = alerts.page(connection, before=None, limit=limit, reader=actor.person_id)
+        coming = rollouts.coming_to(connection, actor.person_id)
+        rows = alerts.page(connection, before=None, limit=limit, reader=actor.person_id, coming=coming)
         answers = {}
         for row in rows:
             number = alerts.recipient_of(connection, row["id"], actor.person_id)

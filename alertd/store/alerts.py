@@ -88,15 +88,21 @@ def get_many(connection: Connection, alert_ids: Collection[str]) -> dict[str, Ro
     return rows_by(connection, alerts.c.id, alert_ids)
 
 
-def page(connection: Connection, *, before: str | None, limit: int, reader: str | None) -> list[Row]:
-    """Alerts, newest first, older than `before`; those that `reader` got, None for all (tests to oneself excepted)."""
+def page(
+    connection: Connection, *, before: str | None, limit: int, reader: str | None, coming: Collection[str] = ()
+) -> list[Row]:
+    """Alerts, newest first, older than `before`; those that `reader` got, None for all (tests to oneself excepted).
+
+    `coming` are those that are being laid down and for them.
+    """
     query = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(alerts.c.id < before)
     if reader is None:
         query = query.where(alerts.c.kind == "alert")
     else:
-        query = query.join(recipients, recipients.c.alert_id == alerts.c.id).where(recipients.c.person_id == reader)
+        told = exists().where(recipients.c.alert_id == alerts.c.id, recipients.c.person_id == reader)
+        query = query.where(or_(told, alerts.c.id.in_(coming)) if coming else told)
     return [row._asdict() for row in connection.execute(query)]
 
 
@@ -113,13 +119,6 @@ def recipient(connection: Connection, number: int) -> Row | None:
 def recipients_of(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
     """The person and alert behind each of these recipient numbers that there is."""
     return rows_by(connection, recipients.c.id, numbers)
-
-
-def recipient_ids(connection: Connection, alert_id: str) -> frozenset[str]:
-    """Everybody who was told of an alert, supervisors included."""
-    return frozenset(
-        connection.execute(select(recipients.c.person_id).where(recipients.c.alert_id == alert_id)).scalars()
-    )
 
 
 def numbers_of_part(connection: Connection, alert_id: str, part: Part) -> dict[str, int]:
@@ -209,12 +208,20 @@ def events_after(connection: Connection, offset: int, limit: int) -> list[Event]
 
 
 def events_for(
-    connection: Connection, offset: int, upto: int, person_id: str, limit: int, every_alert: bool
+    connection: Connection,
+    offset: int,
+    upto: int,
+    person_id: str,
+    limit: int,
+    *,
+    every_alert: bool,
+    coming: Collection[str],
 ) -> list[Event]:
-    """The next events after `offset`, up to `upto`, that this person may hear: of the alerts they got, or of every one
-    (other people's tests to themselves excepted).
+    """The next events after `offset`, up to `upto`, that this person may hear: of the alerts they got, of those that
+    are `coming` to them, or of every one (other people's tests to themselves excepted).
     """
-    mine = exists().where(recipients.c.alert_id == events.c.alert_id, recipients.c.person_id == person_id)
+    told = exists().where(recipients.c.alert_id == events.c.alert_id, recipients.c.person_id == person_id)
+    mine = or_(told, events.c.alert_id.in_(coming)) if coming else told
     query = select(events).where(events.c.offset > offset, events.c.offset <= upto).order_by(events.c.offset)
     if every_alert:
         query = query.join(alerts, alerts.c.id == events.c.alert_id).where(or_(alerts.c.kind == "alert", mine))

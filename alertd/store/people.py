@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
-from alertd.store.rows import Row, in_slices, insert_new, put_row, rows_by
+from alertd.store.rows import Row, in_slices, insert_new, listed, put_row, rows_by
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
 
 _DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
@@ -20,8 +20,9 @@ def bump_version(connection: Connection) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def version(connection: Connection) -> int:
-    return int(connection.execute(select(instance.c.people_version)).scalar_one())
+def hold_version(connection: Connection) -> int:
+    """The people-version, which nobody raises until this transaction ends."""
+    return int(connection.execute(select(instance.c.people_version).with_for_update()).scalar_one())
 
 
 def get(connection: Connection, person_id: str) -> Row | None:
@@ -143,15 +144,30 @@ def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[
 def resolve(connection: Connection, audience: Audience) -> list[Row]:
     """The active people of an audience (id, name, language, quiet hours), each once, by id."""
     columns = (people.c.id, people.c.name, people.c.language, people.c.quiet_from, people.c.quiet_to)
-    active = select(*columns).where(people.c.active)
+    query = select(*columns).where(*is_meant(connection, audience)).order_by(people.c.id)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def count(connection: Connection, audience: Audience) -> int:
+    """How many active people an audience has."""
+    return int(connection.execute(select(func.count()).where(*is_meant(connection, audience))).scalar_one())
+
+
+def has_any(connection: Connection, audience: Audience) -> bool:
+    """Whether an audience has an active person."""
+    return connection.execute(select(people.c.id).where(*is_meant(connection, audience)).limit(1)).first() is not None
+
+
+def is_meant(connection: Connection, audience: Audience) -> list[ColumnElement[bool]]:
+    """What is true of the rows of active people in an audience."""
     if audience.everyone:
-        return [row._asdict() for row in connection.execute(active.order_by(people.c.id))]
+        return [people.c.active]
+    named = listed(connection, audience.people)
+    if not audience.groups:
+        return [people.c.active, people.c.id.in_(named)]
     wanted = with_subgroups(audience.groups, parents(connection))
     members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))
-    found = {row.id: row._asdict() for row in connection.execute(active.where(people.c.id.in_(members)))}
-    for some in in_slices(audience.people):
-        found.update({row.id: row._asdict() for row in connection.execute(active.where(people.c.id.in_(some)))})
-    return [found[person_id] for person_id in sorted(found)]
+    return [people.c.active, people.c.id.in_(members.union_all(named) if audience.people else members)]
 
 
 def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> list[Row]:

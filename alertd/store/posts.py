@@ -1,6 +1,7 @@
 """Boards and posts."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,22 +33,29 @@ def add(connection: Connection, values: Mapping[str, Any], groups: Collection[st
         connection.execute(insert(post_people), [{"post_id": values["id"], "person_id": person} for person in persons])
 
 
-def page(
-    connection: Connection, *, before: str | None, limit: int, reader: str | None, reader_groups: Collection[str]
-) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who may read what is for them."""
+
+    person_id: str
+    groups: Collection[str]  # theirs, with those above
+    coming: Collection[str]  # the alerts for them that are being laid down
+
+
+def page(connection: Connection, *, before: str | None, limit: int, reader: Reader | None) -> list[Row]:
     """Posts with their alert's id, newest first, older than `before`; only what `reader` may read, None for all."""
-    query = _visible(reader, reader_groups).order_by(posts.c.id.desc()).limit(limit)
+    query = _visible(reader).order_by(posts.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(posts.c.id < before)
     return [row._asdict() for row in connection.execute(query)]
 
 
-def get(connection: Connection, post_id: str, *, reader: str | None, reader_groups: Collection[str]) -> Row | None:
-    row = connection.execute(_visible(reader, reader_groups).where(posts.c.id == post_id)).first()
+def get(connection: Connection, post_id: str, *, reader: Reader | None) -> Row | None:
+    row = connection.execute(_visible(reader).where(posts.c.id == post_id)).first()
     return row._asdict() if row else None
 
 
-def _visible(reader: str | None, reader_groups: Collection[str]) -> Any:
+def _visible(reader: Reader | None) -> Any:
     query = (
         select(posts, alerts.c.id.label("alert_id"), alerts.c.drill, people.c.name.label("author_name"))
         .join(people, people.c.id == posts.c.author_id)
@@ -55,12 +63,13 @@ def _visible(reader: str | None, reader_groups: Collection[str]) -> Any:
     )
     if reader is None:
         return query
-    mine = (post_people.c.post_id == posts.c.id) & (post_people.c.person_id == reader)
-    ours = (post_groups.c.post_id == posts.c.id) & post_groups.c.group_id.in_(list(reader_groups))
-    told = (recipients.c.alert_id == alerts.c.id) & (recipients.c.person_id == reader)
+    mine = (post_people.c.post_id == posts.c.id) & (post_people.c.person_id == reader.person_id)
+    ours = (post_groups.c.post_id == posts.c.id) & post_groups.c.group_id.in_(list(reader.groups))
+    told = (recipients.c.alert_id == alerts.c.id) & (recipients.c.person_id == reader.person_id)
     # An alert went to the people there were when it was sent; later members of a group did not get it.
     addressed = alerts.c.id.is_(None) & or_(posts.c.everyone, exists().where(mine), exists().where(ours))
-    return query.where(or_(posts.c.author_id == reader, addressed, exists().where(told)))
+    is_told = or_(exists().where(told), alerts.c.id.in_(list(reader.coming)))
+    return query.where(or_(posts.c.author_id == reader.person_id, addressed, is_told))
 
 
 def claim_key(connection: Connection, person_id: str, key: str, request_hash: str, now: datetime) -> Row | None:

@@ -1,9 +1,10 @@
-"""What every query module needs: inserts that give way to a row already there, and cursors."""
+"""What every query module needs: inserts that give way to a row already there, and long lists."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Table, select, update
+from sqlalchemy import JSON, Column, Connection, Select, String, Table, cast, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -41,6 +42,14 @@ def rows_by(connection: Connection, key: Column[T], values: Collection[T]) -> di
         for row in connection.execute(select(key.table).where(key.in_(some))).mappings():
             found[row[key.name]] = dict(row)
     return found
+
+
+def listed(connection: Connection, values: Collection[str]) -> Select[Any]:
+    """`values` as a sub-query: one parameter, however many they are."""
+    text = literal(json.dumps(list(values)), String)
+    if connection.dialect.name == "postgresql":
+        return select(func.json_array_elements_text(cast(text, JSON)).table_valued("value"))
+    return select(func.json_each(text).table_valued("value"))
 
 
 def in_slices(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:

@@ -229,6 +229,14 @@ steps = Table(
     Index("ix_steps_started_at_due_at", "started_at", "due_at"),
 )
 
+# Alerts whose recipients and first deliveries are still being laid down, in the order of people's ids.
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("alert_id", Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("after", Id, nullable=False),  # the last person who was laid down
+)
+
 recipients = Table(
     "recipients",
     metadata,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from alertd.core.alert import MAX_LIFE
 from alertd.core.escalation import Run
 from alertd.store.rows import Row, put_row
-from alertd.store.schema import alerts, plans, steps
+from alertd.store.schema import alerts, plans, rollouts, steps
 
 
 def add(connection: Connection, alert_id: str, runs: Sequence[Run], sent_at: datetime) -> None:
@@ -39,6 +39,8 @@ def due(connection: Connection, now: datetime, limit: int = 20) -> list[Row]:
         # No alert lives longer: what dead ones left undone need not be looked at for ever.
         .where(steps.c.started_at.is_(None), steps.c.due_at <= now, steps.c.due_at > now - MAX_LIFE)
         .where(alerts.c.state == "active")
+        # Who has not been told at all yet cannot be asked again.
+        .where(steps.c.alert_id.not_in(select(rollouts.c.alert_id)))
         .order_by(steps.c.due_at, steps.c.alert_id, steps.c.step, steps.c.repeat)
         .limit(limit)
     )
@@ -57,6 +59,12 @@ def finish(connection: Connection, alert_id: str, step: int, repeat: int, delive
     """Say how many deliveries a run came to."""
     query = update(steps).where(steps.c.alert_id == alert_id, steps.c.step == step, steps.c.repeat == repeat)
     connection.execute(query.values(deliveries=deliveries))
+
+
+def count(connection: Connection, alert_id: str, step: int, repeat: int, deliveries: int) -> None:
+    """Say that a run came to so many more deliveries."""
+    query = update(steps).where(steps.c.alert_id == alert_id, steps.c.step == step, steps.c.repeat == repeat)
+    connection.execute(query.values(deliveries=func.coalesce(steps.c.deliveries, 0) + deliveries))
 
 
 def is_overtaken(connection: Connection, run: Row, now: datetime) -> bool:

@@ -15,7 +15,7 @@ from alertd.core.escalation import Plan, Repeat, Step
 from alertd.service import escalating, planning, posting, watching
 from alertd.service.acknowledging import acknowledge_all, open_letter, wish_of
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, schema, steps
+from alertd.store import alerts, deliveries, people, rollouts, schema, steps
 from tests.installation import BOSS, START, TOKENS, Bell, Clock, actor, alert, draft, group, settle
 
 MAIL, SMS = ("email",), ("sms",)
@@ -24,7 +24,7 @@ CALL_THEN_TEXT = Plan((Step(0, MAIL), Step(120, SMS), Step(600, ("email", "sms")
 
 def rows(rt: Runtime, alert_id: str) -> list[Mapping[str, Any]]:
     with rt.store.read() as connection:
-        return deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
+        return deliveries.of_people(connection, alert_id, rollouts.told_of(connection, alert_id))
 
 
 def sent(rt: Runtime, alert_id: str, step: int, repeat: int = 0) -> set[tuple[str, str]]:

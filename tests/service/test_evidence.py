@@ -12,7 +12,7 @@ from alertd.core.errors import NotFound
 from alertd.service import reaching, watching
 from alertd.service.acknowledging import Letter, open_letter
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, schema
+from alertd.store import deliveries, rollouts, schema
 from tests.installation import TOKENS, Bell, Clock, alert, settle
 
 
@@ -28,7 +28,7 @@ def deliver(rt: Runtime, state: State = State.SENT) -> Mapping[str, Any]:
 
 def rows(rt: Runtime, alert_id: str) -> dict[str, Mapping[str, Any]]:
     with rt.store.read() as connection:
-        found = deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
+        found = deliveries.of_people(connection, alert_id, rollouts.told_of(connection, alert_id))
     return {row["channel"]: row for row in found}
 
 

@@ -9,7 +9,7 @@ from alertd.core.errors import Invalid, NotFound
 from alertd.service import reaching
 from alertd.service.reaching import SUBSCRIPTIONS_MAX
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people
+from alertd.store import alerts, deliveries, people, rollouts
 from tests.installation import Bell, actor, alert, settle
 
 ENDPOINT = "https://push.example/1"
@@ -124,7 +124,7 @@ class TestTests:
         sent = reaching.send_test(rt, actor("taro"))
         assert (sent["kind"], sent["drill"], sent["recipients"]) == ("test", True, 1)
         with rt.store.read() as connection:
-            assert alerts.recipient_ids(connection, sent["id"]) == {"taro"}
+            assert rollouts.told_of(connection, sent["id"]) == {"taro"}
         ways = reaching.read_test(rt, actor("taro"), sent["id"])
         assert sorted((way["channel"], way["state"]) for way in ways) == [
             ("email", "pending"),

@@ -17,7 +17,7 @@ from alertd.service import escalating, posting, views, watching
 from alertd.service.acknowledging import acknowledge_all, wish_of
 from alertd.service.revising import CANCEL_LIFE, Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, schema, unsent
+from alertd.store import alerts, deliveries, people, rollouts, schema, unsent
 from tests.installation import ASK, BOSS, START, Bell, Clock, actor, alert, group, settle
 
 UPDATE = Revision("update", "避難所は第二小学校です", "第一小学校は使えません。")
@@ -34,7 +34,7 @@ def town(rt: Runtime) -> Runtime:
 
 def rows(rt: Runtime, alert_id: str) -> list[Mapping[str, Any]]:
     with rt.store.read() as connection:
-        return deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
+        return deliveries.of_people(connection, alert_id, rollouts.told_of(connection, alert_id))
 
 
 def states(rt: Runtime, alert_id: str, revision: int) -> dict[tuple[str, str], str]:

@@ -23,7 +23,7 @@ from alertd.core.flow import PRIMARY, Flows, Room
 from alertd.service import heartbeat, reaching, revising
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, counters, deliveries, evidence, people, receipts, unsent
+from alertd.store import alerts, counters, deliveries, evidence, people, receipts, rollouts, unsent
 from alertd.store.deliveries import Claim, Settlement
 from tests.installation import BOSS, START, Bell, Clock, actor, alert, settle
 from tests.threads import at_once
@@ -56,7 +56,7 @@ def settled(rt: Runtime, claimed: Claim, outcome: Outcome) -> bool:
 def rows(rt: Runtime, alert_id: str) -> dict[str, Mapping[str, Any]]:
     """Each recipient's only delivery."""
     with rt.store.read() as connection:
-        found = deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
+        found = deliveries.of_people(connection, alert_id, rollouts.told_of(connection, alert_id))
     return {row["person_id"]: row for row in found}
 
 

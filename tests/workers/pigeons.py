@@ -8,7 +8,7 @@ from typing import Any
 from alertd.core.delivery import Accepted, Outcome
 from alertd.core.message import Budget, Message
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries
+from alertd.store import deliveries, rollouts
 from channels.base import Address
 
 
@@ -68,7 +68,7 @@ class Homing(Pigeon):
 
 def rows(rt: Runtime, alert_id: str) -> dict[str, Mapping[str, Any]]:
     with rt.store.read() as connection:
-        found = deliveries.of_people(connection, alert_id, alerts.recipient_ids(connection, alert_id))
+        found = deliveries.of_people(connection, alert_id, rollouts.told_of(connection, alert_id))
     return {row["person_id"]: row for row in found}
 
 

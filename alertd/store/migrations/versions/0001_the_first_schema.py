@@ -319,6 +319,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_recipients_person_id"), "recipients", ["person_id"], unique=False)
     op.create_table(
+        "rollouts",
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("after", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_rollouts_alert_id")),
+        sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_rollouts")),
+    )
+    op.create_table(
         "self_tests",
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("alert_id", sa.String(length=64), nullable=True),

@@ -1,0 +1,145 @@
+"""Laying down an alert to very many: the first slice with the alert itself, the others while that is on its way."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from alertd.core.delivery import State, rank
+from alertd.core.errors import StoreUnavailable
+from alertd.core.escalation import Plan, QuietHours, due_at
+from alertd.service.runtime import Runtime
+from alertd.store import alerts, people, rollouts, steps, unsent
+from alertd.store.rollouts import Chosen, First
+from alertd.store.rows import Row, in_slices
+
+T = TypeVar("T")
+NextVersion = Callable[[], int]
+"""Gives the people-version that a change is to have; called before the change is written."""
+SLICE: Final = 1_000  # people: some tens of milliseconds, for which other writers of an SQLite file wait
+_CHANGES_TRIED: Final = 20
+
+
+def begin(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
+    """Lay down the first slice of a new alert; the channels that have work. `carry_on` lays down the others."""
+    upto = rollouts.edge(connection, alert, "", SLICE)
+    if upto is not None:
+        rollouts.begin(connection, alert["id"], upto)
+    return _lay_down(connection, rt, alert, rollouts.between("", upto))
+
+
+def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Lay down what is left of every alert, slice by slice, a transaction each, until all is or `stopped` says so. Any
+    number of processes may, and one that dies leaves the rest to the next. Raises StoreUnavailable.
+    """
+    with rt.store.read() as connection:
+        waiting = rollouts.under_way(connection)
+    while waiting and not stopped():
+        began = time.monotonic()
+        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id)]
+        if rt.store.is_sqlite:
+            # Its other processes try for the lock now and then: somebody who never rests would keep them out.
+            time.sleep(time.monotonic() - began)
+
+
+def _carry_on(rt: Runtime, alert_id: str) -> bool:
+    """Lay down the next slice of one alert; whether there is more."""
+    with rt.store.write() as connection:
+        alert = alerts.lock(connection, alert_id)
+        after = rollouts.position(connection, alert_id)
+        if alert is None or after is None:
+            return False
+        upto = rollouts.edge(connection, alert, after, SLICE)
+        channels = _lay_down(connection, rt, alert, rollouts.between(after, upto))
+        rollouts.advance(connection, alert_id, upto)
+    rt.bell.work(channels)
+    rt.bell.changed(alert_id)
+    return upto is not None
+
+
+def bring_forward(connection: Connection, rt: Runtime, alert_id: str, person_ids: Sequence[str]) -> bool:
+    """Let these people not wait for their slice: they are recipients from now on, as far as the alert is for them.
+    False when nobody waits for it any more. Ring for work after the commit, or leave that to the clock.
+    """
+    alert = alerts.lock(connection, alert_id)
+    if alert is None or rollouts.position(connection, alert_id) is None:
+        return False
+    for some in in_slices(sorted(person_ids)):
+        _lay_down(connection, rt, alert, rollouts.these(some))
+    return True
+
+
+def _lay_down(connection: Connection, rt: Runtime, alert: Row, chosen: Chosen) -> set[str]:
+    laid = rollouts.lay_down(connection, alert, chosen, _first(connection, rt, alert, chosen))
+    steps.count(connection, alert["id"], 0, 0, laid.total())
+    return set(laid)
+
+
+def _first(connection: Connection, rt: Runtime, alert: Row, chosen: Chosen) -> First:
+    """What goes to somebody who is laid down now: of an alert that was called off meanwhile what they will not get."""
+    now, plan = rt.now(), Plan.from_json(alert["plan"])
+    state, reason, revision = State.PENDING, None, alert["revision"]
+    if alert["state"] == "cancelled":
+        state, reason, revision = State.CANCELLED, f"superseded by revision {revision}", revision - 1
+    elif alert["state"] != "active" or alert["expires_at"] <= now:
+        state = State.EXPIRED
+
+    hours = rollouts.quiet_hours(connection, chosen)
+    at = {pair: due_at(now, alert["severity"], QuietHours.parse(*pair), rt.zone, alert["expires_at"]) for pair in hours}
+    return First(
+        revision=revision,
+        channels=plan.steps[0].channels,
+        state=state,
+        reason=reason,
+        rank=rank(kind=alert["kind"], drill=alert["drill"], alone=False),
+        rank_alone=rank(kind=alert["kind"], drill=alert["drill"], alone=True),
+        due_at=now,
+        due_when_quiet={pair: then for pair, then in at.items() if then > now},
+        queued_at=now,
+    )
+
+
+class _Begun(Exception):
+    """An alert began to be laid down in the middle of a change of people."""
+
+
+def change_people(rt: Runtime, person_ids: Sequence[str] | None, change: Callable[[Connection, NextVersion], T]) -> T:
+    """Change these people (None: anybody, or the groups) in one transaction: what `change` returns.
+
+    Whoever an alert is being laid down for is laid down first, as they were when it was issued. Raises what `change`
+    raises, and StoreUnavailable.
+    """
+    for _ in range(_CHANGES_TRIED):
+        if person_ids is None:
+            carry_on(rt)
+        try:
+            with rt.store.write() as connection:
+                return _changed(connection, rt, person_ids, change)
+        except _Begun:
+            continue
+    raise StoreUnavailable("alerts are being laid down")
+
+
+def _changed(
+    connection: Connection,
+    rt: Runtime,
+    person_ids: Sequence[str] | None,
+    change: Callable[[Connection, NextVersion], T],
+) -> T:
+    ready = []
+    if person_ids is not None:
+        ready = rollouts.under_way(connection)
+        for alert_id in ready:
+            bring_forward(connection, rt, alert_id, person_ids)
+        # Deliveries before the installation's row, as everywhere: see there.
+        unsent.lock_unsent(connection, person_ids)
+
+    def version() -> int:
+        raised = people.bump_version(connection)
+        # Nobody issues an alert from here on; but somebody may have since we looked.
+        if not set(rollouts.under_way(connection)) <= set(ready):
+            raise _Begun
+        return raised
+
+    return change(connection, version)
