@@ -18,6 +18,7 @@ T = TypeVar("T")
 NextVersion = Callable[[], int]
 """Gives the people-version that a change is to have; called before the change is written."""
 SLICE: Final = 1_000  # people: some tens of milliseconds, for which other writers of an SQLite file wait
+_LARGE_SLICE: Final = 5_000  # on PostgreSQL nobody waits, and the work around a slice is shared by more
 _CHANGES_TRIED: Final = 20
 
 
@@ -50,7 +51,7 @@ def _carry_on(rt: Runtime, alert_id: str) -> bool:
         after = rollouts.position(connection, alert_id)
         if alert is None or after is None:
             return False
-        upto = rollouts.edge(connection, alert, after, SLICE)
+        upto = rollouts.edge(connection, alert, after, SLICE if rt.store.is_sqlite else _LARGE_SLICE)
         channels = _lay_down(connection, rt, alert, rollouts.between(after, upto))
         rollouts.advance(connection, alert_id, upto)
     rt.bell.work(channels)

@@ -24,8 +24,8 @@ from alertd.core.roles import Role
 from alertd.service import access, posting
 from alertd.service import directory as residents
 from alertd.service.posting import Draft
-from alertd.store import instance, people
-from alertd.store.schema import attempts, deliveries, steps
+from alertd.store import instance, people, rollouts
+from alertd.store.schema import attempts, deliveries
 from tests.acceptance.town import free_port
 from tests.chaos.servers import RestartablePostgres
 from tests.services import Redis, wait_until
@@ -205,19 +205,18 @@ class Town:
 
     def wait_until_laid_down(self, alert_id: str) -> None:
         """Return when every recipient of an alert has a delivery."""
-        wait_until(lambda: not self._is_planned(alert_id), _PATIENCE)
+        wait_until(lambda: not self._is_rolling_out(alert_id), _PATIENCE)
 
-    def _is_planned(self, alert_id: str) -> bool:
-        query = select(steps.c.step).where(steps.c.alert_id == alert_id, steps.c.deliveries.is_(None)).limit(1)
+    def _is_rolling_out(self, alert_id: str) -> bool:
         with self.rt.store.read() as connection:
-            return connection.execute(query).first() is not None
+            return rollouts.position(connection, alert_id) is not None
 
     def _is_under_way(self, alert_id: str) -> bool:
         """Whether recipients are still being laid down, or deliveries wait for an outcome."""
         waiting = select(deliveries.c.id).where(deliveries.c.alert_id == alert_id, deliveries.c.state.in_(_OPEN))
         with self.rt.store.read() as connection:
             is_open = connection.execute(waiting.limit(1)).first() is not None
-        return is_open or self._is_planned(alert_id)
+        return is_open or self._is_rolling_out(alert_id)
 
 
 def _cpu(process: psutil.Process) -> float:

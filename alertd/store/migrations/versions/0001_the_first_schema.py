@@ -312,8 +312,6 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=64), nullable=False),
         sa.Column("part", sa.String(length=20), nullable=False),
-        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_recipients_alert_id")),
-        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_recipients_person_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipients")),
         sa.UniqueConstraint("alert_id", "person_id", name=op.f("uq_recipients_alert_id_person_id")),
     )
@@ -405,18 +403,29 @@ def upgrade() -> None:
         sa.Column("displayed_at", UtcDateTime(), nullable=True),
         sa.Column("fetched_at", UtcDateTime(), nullable=True),
         sa.Column("opened_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_deliveries_alert_id")),
-        sa.ForeignKeyConstraint(["recipient_id"], ["recipients.id"], name=op.f("fk_deliveries_recipient_id")),
-        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_deliveries_subscription_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
     )
     op.create_index(
         "ix_deliveries_channel_state_rank_due_at", "deliveries", ["channel", "state", "rank", "due_at"], unique=False
     )
-    op.create_index("ix_deliveries_provider_id", "deliveries", ["provider_id"], unique=False)
+    op.create_index(
+        "ix_deliveries_provider_id",
+        "deliveries",
+        ["provider_id"],
+        unique=False,
+        postgresql_where=sa.text("provider_id IS NOT NULL"),
+        sqlite_where=sa.text("provider_id IS NOT NULL"),
+    )
     op.create_index(op.f("ix_deliveries_recipient_id"), "deliveries", ["recipient_id"], unique=False)
-    op.create_index("ix_deliveries_state_worker_id", "deliveries", ["state", "worker_id"], unique=False)
+    op.create_index(
+        "ix_deliveries_worker_id",
+        "deliveries",
+        ["worker_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'sending'"),
+        sqlite_where=sa.text("state = 'sending'"),
+    )
     op.create_index(op.f("ix_deliveries_subscription_id"), "deliveries", ["subscription_id"], unique=False)
     op.create_table(
         "attempts",
