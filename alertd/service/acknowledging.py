@@ -156,7 +156,8 @@ def _numbers(connection: Connection, rt: Runtime, alert_id: str, person_ids: Seq
     """The recipient numbers of these people; who answers before their slice is laid down gets one now."""
     numbers = alerts.recipient_numbers(connection, alert_id, person_ids)
     unknown = sorted({person_id for person_id in person_ids if person_id not in numbers})
-    if unknown and rollout.bring_forward(connection, rt, alert_id, unknown):
+    if unknown:
+        rollout.bring_forward(connection, rt, alert_id, unknown)
         numbers |= alerts.recipient_numbers(connection, alert_id, unknown)
     return numbers
 

@@ -30,28 +30,30 @@ def begin(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
     return _lay_down(connection, rt, alert, rollouts.between("", upto))
 
 
-def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Lay down what is left of every alert, slice by slice, a transaction each, until all is or `stopped` says so. Any
-    number of processes may, and one that dies leaves the rest to the next. Raises StoreUnavailable.
+def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False, size: int | None = None) -> None:
+    """Lay down what is left of every alert, slice by slice of `size` people, a transaction each, until all is or
+    `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next. Raises
+    StoreUnavailable.
     """
+    size = size or (SLICE if rt.store.is_sqlite else _LARGE_SLICE)
     with rt.store.read() as connection:
         waiting = rollouts.under_way(connection)
     while waiting and not stopped():
         began = time.monotonic()
-        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id)]
+        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id, size)]
         if rt.store.is_sqlite:
             # Its other processes try for the lock now and then: somebody who never rests would keep them out.
             time.sleep(time.monotonic() - began)
 
 
-def _carry_on(rt: Runtime, alert_id: str) -> bool:
+def _carry_on(rt: Runtime, alert_id: str, size: int) -> bool:
     """Lay down the next slice of one alert; whether there is more."""
     with rt.store.write() as connection:
         alert = alerts.lock(connection, alert_id)
         after = rollouts.position(connection, alert_id)
         if alert is None or after is None:
             return False
-        upto = rollouts.edge(connection, alert, after, SLICE if rt.store.is_sqlite else _LARGE_SLICE)
+        upto = rollouts.edge(connection, alert, after, size)
         channels = _lay_down(connection, rt, alert, rollouts.between(after, upto))
         rollouts.advance(connection, alert_id, upto)
     rt.bell.work(channels)
@@ -59,16 +61,16 @@ def _carry_on(rt: Runtime, alert_id: str) -> bool:
     return upto is not None
 
 
-def bring_forward(connection: Connection, rt: Runtime, alert_id: str, person_ids: Sequence[str]) -> bool:
-    """Let these people not wait for their slice: they are recipients from now on, as far as the alert is for them.
-    False when nobody waits for it any more. Ring for work after the commit, or leave that to the clock.
+def bring_forward(connection: Connection, rt: Runtime, alert_id: str, person_ids: Sequence[str]) -> None:
+    """Let these people not wait for their slice: after this they are recipients, as far as the alert is for them. Their
+    deliveries are left to the clock's bell.
     """
+    if rollouts.position(connection, alert_id) is None:
+        return
     alert = alerts.lock(connection, alert_id)
-    if alert is None or rollouts.position(connection, alert_id) is None:
-        return False
-    for some in in_slices(sorted(person_ids)):
-        _lay_down(connection, rt, alert, rollouts.these(some))
-    return True
+    if alert is not None and rollouts.position(connection, alert_id) is not None:
+        for some in in_slices(sorted(person_ids)):
+            _lay_down(connection, rt, alert, rollouts.these(some))
 
 
 def _lay_down(connection: Connection, rt: Runtime, alert: Row, chosen: Chosen) -> set[str]:

@@ -14,6 +14,7 @@ from alertd.core.stream import Close
 from alertd.hub import Hub
 from alertd.hub.hub import in_turns
 from alertd.service import access, watching
+from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, instance, people
 from tests.hub.process import Line, attached, process
@@ -73,6 +74,24 @@ class TestPublishing:
             message = await line.heard()
             assert isinstance(message, dict)
             assert message["alert"]["id"] == second != first
+
+    async def test_who_waits_for_their_slice_hears_it_at_once_and_after_a_break(self, rt: Runtime, hub: Hub) -> None:
+        crowd(rt, 2_100)
+        settle(rt, "zoe")
+        line, other = await attached(hub, "zoe"), await attached(hub, "boss")
+        for each in (line, other):
+            await each.heard()
+        number = alert(rt, audience=Audience(people=(*(f"c{each}" for each in range(2_100)), "zoe")))
+        hub.ring()
+        assert await line.offset() == 1
+        with rt.store.read() as reading:
+            assert "zoe" not in alerts.numbers_of(reading, number)
+        again = await attached(hub, "zoe", after=0)
+        await again.heard()
+        assert await again.offset() == 1
+        revise(rt, BOSS, number, Revision("update", "避難所は第二小学校です", ""))
+        hub.ring()
+        assert [await line.offset(), await again.offset()] == [2, 2]
 
     async def test_nobody_who_comes_while_audiences_are_read_and_alerts_are_told_misses_one_or_hears_it_twice(
         self, rt: Runtime, hub: Hub

@@ -74,7 +74,7 @@ def under_way(rt: Runtime) -> list[str]:
 def one_slice(rt: Runtime) -> None:
     """Lay down one more slice and no more, as somebody does who is then killed."""
     answers = iter([False, True])
-    rollout.carry_on(rt, lambda: next(answers))
+    rollout.carry_on(rt, lambda: next(answers), SLICE)
 
 
 def acknowledge(rt: Runtime, person: str, alert_id: str) -> Acknowledged | Exception:
