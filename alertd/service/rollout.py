@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -114,35 +115,33 @@ def change_people(rt: Runtime, person_ids: Sequence[str] | None, change: Callabl
     raises, and StoreUnavailable.
     """
     for _ in range(_CHANGES_TRIED):
-        if person_ids is None:
-            carry_on(rt)
+        ready = _prepare(rt, person_ids)
         try:
             with rt.store.write() as connection:
-                return _changed(connection, rt, person_ids, change)
+                # Deliveries before the installation's row, as everywhere: see there.
+                unsent.lock_unsent(connection, person_ids or ())
+                return change(connection, partial(_next_version, connection, ready))
         except _Begun:
             continue
     raise StoreUnavailable("alerts are being laid down")
 
 
-def _changed(
-    connection: Connection,
-    rt: Runtime,
-    person_ids: Sequence[str] | None,
-    change: Callable[[Connection, NextVersion], T],
-) -> T:
-    ready = []
-    if person_ids is not None:
+def _prepare(rt: Runtime, person_ids: Sequence[str] | None) -> set[str]:
+    """Lay down whom a change is about, in transactions of their own: the alerts under way that may go on meanwhile."""
+    if person_ids is None:
+        carry_on(rt)
+        return set()
+    with rt.store.read() as connection:
         ready = rollouts.under_way(connection)
-        for alert_id in ready:
+    for alert_id in ready:
+        with rt.store.write() as connection:
             bring_forward(connection, rt, alert_id, person_ids)
-        # Deliveries before the installation's row, as everywhere: see there.
-        unsent.lock_unsent(connection, person_ids)
+    return set(ready)
 
-    def version() -> int:
-        raised = people.bump_version(connection)
-        # Nobody issues an alert from here on; but somebody may have since we looked.
-        if not set(rollouts.under_way(connection)) <= set(ready):
-            raise _Begun
-        return raised
 
-    return change(connection, version)
+def _next_version(connection: Connection, ready: set[str]) -> int:
+    raised = people.bump_version(connection)
+    # Nobody issues an alert from here on; but somebody may have since we looked.
+    if not set(rollouts.under_way(connection)) <= ready:
+        raise _Begun
+    return raised

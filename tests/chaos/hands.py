@@ -27,9 +27,10 @@ _SILENT: Final = 0.2  # the share of those who never answer
 class Hands:
     """Everybody's hands. `promised` holds, by alert, who was told that the answer is kept."""
 
-    def __init__(self, place: Place, ledger: Ledger, connected: Iterable[Person]) -> None:
+    def __init__(self, place: Place, ledger: Ledger, connected: Iterable[Person], patience: float) -> None:
         self._place = place
         self._ledger = ledger
+        self._patience = max(patience, _PATIENCE_SECONDS)  # for a message to come
         self.promised: dict[str, set[str]] = defaultdict(set)
         self.counts: Counter[str] = Counter()
         """Answers by way, and what became of the calls that were not answered with 200."""
@@ -83,7 +84,7 @@ class Hands:
 
     async def _follow(self, tag: str, person: Person, wait: float) -> None:
         """Press the button behind the link of whatever message comes first."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience
         while (link := self._link_of(tag, person)) is None:
             if time.monotonic() > deadline:
                 self.counts["gave up: no message with a link"] += 1

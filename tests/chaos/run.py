@@ -173,7 +173,7 @@ async def _open(store: str, people: People, scenario: Scenario) -> _Scene:
         raise
     ledger = Ledger(place)
     connected: list[Person] = list(place.people.values())[: people.connected]
-    hands = Hands(place, ledger, connected)
+    hands = Hands(place, ledger, connected, scenario.rounds.seconds)
     scene = _Scene(store, people, scenario.own_disk, scenario.settings, opened, ledger, hands, stack)
     try:
         await hands.listening()
