@@ -11,7 +11,7 @@ from alertd.core.errors import StoreUnavailable
 from alertd.service import escalating, heartbeat, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance, leftovers, receipts, unsent
+from alertd.store import alerts, deliveries, instance, leftovers, receipts, tallies, unsent
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class Clock:
             self._escalate,
             self._lapse,
             self._apply_receipts,
+            self._compact,
             self._ring,
             self._keep_ballast,
             self._self_test,
@@ -137,6 +138,12 @@ class Clock:
             changed = receipts.apply(connection, self._rt.now())
         for alert_id in changed:
             self._rt.bell.changed(alert_id)
+
+    def _compact(self) -> None:
+        more = not self._rt.store.is_sqlite
+        while more and not self._stopping.is_set():
+            with self._rt.store.write() as connection:
+                more = tallies.compact(connection)
 
     def _ring(self) -> None:
         with self._rt.store.read() as connection:

@@ -70,7 +70,8 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
             raise Invalid(faults)
         before = people.get(connection, draft.id)
         _guard_role(actor, draft, before)
-        made = keep_person(connection, rt, draft.id, values, draft.groups, version())
+        made = keep_person(connection, rt, draft.id, values, version())
+        people.set_memberships(connection, {draft.id: draft.groups})
         if before is not None and draft.role not in (None, before["role"]):
             credentials.revoke_all(connection, draft.id, now, "session")
         instance.record(
@@ -194,13 +195,10 @@ def name_faults(name: str) -> list[tuple[str, str]]:
     return [("name", "must not hold control characters")] if has_control(name) or "\n" in name else []
 
 
-def keep_person(
-    connection: Connection, rt: Runtime, person_id: str, values: Mapping[str, Any], groups: Sequence[str], version: int
-) -> bool:
-    """Write a checked person, their groups, and the subscriptions that follow from phone and mail."""
+def keep_person(connection: Connection, rt: Runtime, person_id: str, values: Mapping[str, Any], version: int) -> bool:
+    """Write a checked person and the subscriptions that follow from phone and mail; not their groups."""
     now = rt.now()
     made = people.put(connection, person_id, values, now, version)
-    people.set_memberships(connection, person_id, groups)
     mine = people.subscriptions_of(connection, [person_id])
     for channel, field in PERSONAL.items():
         address = {field: values[field]} if values[field] else None
@@ -211,7 +209,7 @@ def keep_person(
 def add_people(
     connection: Connection, rt: Runtime, new: Sequence[tuple[PersonDraft, Mapping[str, Any]]], version: int
 ) -> None:
-    """Write checked people who are not there yet, as `keep_person` would one by one, in a few statements."""
+    """Write checked people who are not there yet, with their groups, in a few statements."""
     now = rt.now()
     people.add_all(connection, [{**values, "id": draft.id} for draft, values in new], now, version)
     people.add_memberships(connection, [(group, draft.id) for draft, _ in new for group in set(draft.groups)])
@@ -319,8 +317,11 @@ def put_group(
         if faults:
             raise Invalid(faults)
         version()
-        made = people.put_group(connection, group_id, {"name": name.strip(), "parent_id": parent}, now)
+        values = {"name": name.strip()} if group_id in parents else {"name": name.strip(), "parent_id": parent}
+        made = people.put_group(connection, group_id, values, now)
         people.set_supervisors(connection, group_id, supervisors)
+        if parents.get(group_id, parent) != parent:
+            people.move_group(connection, group_id, parent)
         details = {"parent": parent, "supervisors": list(supervisors)}
         instance.record(connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details)
         return made

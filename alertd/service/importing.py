@@ -93,7 +93,10 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
         add_people(connection, rt, new, at_version)
         for _, draft, values in checked:
             if draft.id in report.changed:
-                keep_person(connection, rt, draft.id, values, draft.groups, at_version)
+                keep_person(connection, rt, draft.id, values, at_version)
+        people.set_memberships(
+            connection, {draft.id: draft.groups for _, draft, _ in checked if draft.id in report.changed}
+        )
         counts = {"made": len(report.made), "changed": len(report.changed), "unchanged": report.unchanged}
         instance.record(
             connection, at=rt.now(), actor=actor.person_id, action="people.import", object="people", details=counts

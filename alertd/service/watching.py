@@ -1,25 +1,28 @@
 """What the emergency manager watches: counts, people, and what is known of each delivery."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-from alertd.core.audience import with_ancestors
-from alertd.core.delivery import HOPEFUL, State
+from alertd.core.delivery import State
 from alertd.core.errors import NotFound
 from alertd.core.escalation import Plan
 from alertd.core.roles import Role
 from alertd.service import views
 from alertd.service.acknowledging import acknowledgement_view
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, people, rollouts, steps
-from alertd.store.rows import Row, in_slices
+from alertd.store import acknowledgements, alerts, deliveries, people, rollouts, standing, steps, tallies
+from alertd.store.rows import Row
+from alertd.store.standing import Whose
+from alertd.store.tallies import Tally
+from alertd.store.triggers import EVIDENCE
 
 Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
 
 STATES: Final = tuple(State)
+_PAGE: Final = 500  # people that are read at once where all are read
 
 
 def read_alerts(rt: Runtime, actor: Actor, *, before: str | None, limit: int) -> list[dict[str, Any]]:
@@ -101,50 +104,75 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     The states under each channel are a partition of its deliveries; `evidence` counts each rung by itself.
     """
     with rt.store.read() as connection:
-        row = alerts.get(connection, alert_id)
-        if row is None:
-            raise NotFound(f"there is no alert {alert_id!r}")
-        recipients = alerts.numbers_of_part(connection, alert_id, "audience").keys()
-        answered = alerts.acknowledged_people(connection, row)
-        reachable = _reachable(connection, rt, row)
-        outdated = alerts.outdated_people(connection, row)
-        supervisors = _supervisors(connection, row)
-        counts = alerts.channel_counts(connection, alert_id)
-        last = alerts.last_acknowledged_at(connection, alert_id)
-        groups, parents, members = (
-            people.list_groups(connection),
-            people.parents(connection),
-            people.members(connection),
-        )
-    kinds = list(dict.fromkeys([*rt.channels, *(each["channel"] for each in counts)]))
-    channels = {kind: {state.value: 0 for state in STATES} for kind in kinds}
-    evidence = {kind: {rung.removesuffix("_at"): 0 for rung in alerts.EVIDENCE} for kind in kinds}
-    for each in counts:
-        channels[each["channel"]][each["state"]] = each["count"]
-        for rung in alerts.EVIDENCE:
-            evidence[each["channel"]][rung.removesuffix("_at")] += each[rung]
+        row = _get(connection, alert_id)
+        whose = _whose(connection, rt, row)
+        counts = tallies.read(connection, alert_id)
+        apart = {name: standing.count(connection, whose[name]) for name in ("unreachable", "outdated", "supervisors")}
+        last = acknowledgements.last_received_at(connection, alert_id)
+        groups = people.list_groups(connection)
+    asked = row["asked_revision"]
+    answers: Counter[str] = Counter()
+    for tally, count in counts.items():
+        if tally.kind == "answer" and int(tally.value) >= asked:
+            answers[tally.key] += count
+    recipients, acknowledged = counts.get(Tally("audience", "", ""), 0), answers.total()
+    ask = views.ask_from_json(row["ask"])
     return {
-        "recipients": len(recipients),
-        "acknowledged": len(answered),
-        "outstanding": len(recipients) - len(answered),
-        "unreachable": len(recipients - reachable - answered.keys()),
-        "outdated": len(outdated),
-        "supervisors": len(supervisors),
-        "answers": _answers(row, answered),
-        "channels": channels,
-        "evidence": evidence,
+        "recipients": recipients,
+        "acknowledged": acknowledged,
+        "outstanding": recipients - acknowledged,
+        **apart,
+        "answers": {choice.id: answers[choice.id] for choice in ask.choices} if ask else {},
+        "channels": _by_channel(rt, counts, "delivery", [state.value for state in STATES]),
+        "evidence": {
+            channel: {rung.removesuffix("_at"): count for rung, count in rungs.items()}
+            for channel, rungs in _by_channel(rt, counts, "evidence", EVIDENCE).items()
+        },
         "revision": row["revision"],
-        "groups": _groups(groups, parents, members, recipients, answered),
+        "groups": _groups(groups, counts, asked),
         "opened_at": views.moment(row["sent_at"]),
         "last_ack_at": views.moment(last),
     }
 
 
-def _reachable(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
-    """The recipients to whom some way works, still may, or is still to be tried by a later step."""
-    # Whoever was to be told of an alert that was called off first need not be told any more.
-    called_off = (State.CANCELLED,) if alert["state"] == "cancelled" else ()
-    hopeful = alerts.reachable_people(connection, alert["id"], {*HOPEFUL, *called_off})
+def _get(connection: Connection, alert_id: str) -> Row:
+    row = alerts.get(connection, alert_id)
+    if row is None:
+        raise NotFound(f"there is no alert {alert_id!r}")
+    return row
+
+
+def _by_channel(
+    rt: Runtime, counts: Mapping[Tally, int], kind: str, values: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """The tallies of this kind by channel: those that are set up, and others that had deliveries."""
+    channels = dict.fromkeys([*rt.channels, *(tally.key for tally in counts if tally.kind == "delivery")])
+    return {channel: {value: counts.get(Tally(kind, channel, value), 0) for value in values} for channel in channels}
+
+
+def _groups(groups: list[Row], counts: Mapping[Tally, int], asked: int) -> list[dict[str, Any]]:
+    """Each group that has recipients, its sub-groups' people included and each person once."""
+    recipients: Counter[str] = Counter()
+    acknowledged: Counter[str] = Counter()
+    for tally, count in counts.items():
+        if tally.kind == "group":
+            recipients[tally.key] += count
+            acknowledged[tally.key] += count if int(tally.value) >= asked else 0
+    return [
+        {
+            "id": group["id"],
+            "name": group["name"],
+            "parent": group["parent_id"],
+            "recipients": recipients[group["id"]],
+            "acknowledged": acknowledged[group["id"]],
+        }
+        for group in groups
+        if recipients[group["id"]]
+    ]
+
+
+def _whose(connection: Connection, rt: Runtime, alert: Row) -> dict[Filter | None, Whose]:
+    """Where the recipients of an alert stand; None: the whole audience."""
     plan = Plan.from_json(alert["plan"])
     later = {
         channel
@@ -153,88 +181,15 @@ def _reachable(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
         for channel in plan.steps[run["step"]].channels
         if channel not in rt.missing
     }
-    return hopeful | (alerts.people_with_way(connection, alert["id"], later) if later else set())
-
-
-def _supervisors(connection: Connection, alert: Row) -> set[str]:
-    """Whoever was told of others' silence, in the audience themselves or not."""
-    upward = [number for number, step in enumerate(Plan.from_json(alert["plan"]).steps) if step.to == "supervisors"]
-    if not upward:
-        return set()
-    apart = alerts.numbers_of_part(connection, alert["id"], "supervisor").keys()
-    return apart | alerts.people_told_by(connection, alert["id"], upward)
-
-
-def _answers(alert: Row, answered: Mapping[str, str | None]) -> dict[str, int]:
-    ask = views.ask_from_json(alert["ask"])
-    given = list(answered.values())
-    return {choice.id: given.count(choice.id) for choice in ask.choices} if ask else {}
-
-
-def _groups(
-    groups: list[Row],
-    parents: Mapping[str, str | None],
-    members: Mapping[str, set[str]],
-    recipients: Set[str],
-    answered: Mapping[str, str | None],
-) -> list[dict[str, Any]]:
-    """Each group that has recipients, its sub-groups' people included and each person once."""
-    inside: dict[str, set[str]] = {}
-    for group_id, people_in_it in members.items():
-        for ancestor in with_ancestors([group_id], parents):
-            inside.setdefault(ancestor, set()).update(people_in_it & recipients)
-    return [
-        {
-            "id": group["id"],
-            "name": group["name"],
-            "parent": group["parent_id"],
-            "recipients": len(inside[group["id"]]),
-            "acknowledged": len(inside[group["id"]] & answered.keys()),
-        }
-        for group in groups
-        if inside.get(group["id"])
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where the recipients of one alert stand at one moment: sets of person ids."""
-
-    audience: Set[str]
-    supervisors: Set[str]
-    answered: Set[str]
-    unreachable: Set[str]
-    outdated: Set[str]
-
-    def chosen(self, state: Filter | None) -> Set[str]:
-        match state:
-            case "outstanding":
-                return self.audience - self.answered
-            case "acknowledged":
-                return self.audience & self.answered
-            case "unreachable":
-                return self.unreachable
-            case "outdated":
-                return self.outdated
-            case "supervisors":
-                return self.supervisors
-            case None:
-                return self.audience
-
-
-def _standing(connection: Connection, rt: Runtime, alert_id: str) -> _Standing:
-    alert = alerts.get(connection, alert_id)
-    if alert is None:
-        raise NotFound(f"there is no alert {alert_id!r}")
-    audience = alerts.numbers_of_part(connection, alert_id, "audience").keys()
-    answered = alerts.acknowledged_people(connection, alert).keys()
-    return _Standing(
-        audience=audience,
-        supervisors=_supervisors(connection, alert),
-        answered=answered,
-        unreachable=audience - _reachable(connection, rt, alert) - answered,
-        outdated=alerts.outdated_people(connection, alert),
-    )
+    upward = [number for number, step in enumerate(plan.steps) if step.to == "supervisors"]
+    return {
+        None: standing.audience(alert),
+        "outstanding": standing.outstanding(alert),
+        "acknowledged": standing.acknowledged(alert),
+        "unreachable": standing.unreachable(alert, later),
+        "outdated": standing.outdated(alert),
+        "supervisors": standing.supervisors(alert, upward),
+    }
 
 
 def list_recipients(
@@ -242,11 +197,10 @@ def list_recipients(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor."""
     with rt.store.read() as connection:
-        standing = _standing(connection, rt, alert_id)
-        ids = sorted(person_id for person_id in standing.chosen(state) if after is None or person_id > after)
-        shown = ids[:limit]
-        items = _items(connection, alert_id, standing, shown)
-    return items, shown[-1] if len(ids) > limit else None
+        whose = _whose(connection, rt, _get(connection, alert_id))
+        ids = standing.page(connection, whose[state], after, limit + 1)
+        items = _items(connection, alert_id, whose, ids[:limit])
+    return items, ids[limit - 1] if len(ids) > limit else None
 
 
 def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]:
@@ -254,12 +208,21 @@ def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]
     page by page in one transaction, which lasts until the last. Raises NotFound.
     """
     with rt.store.read() as connection:
-        standing = _standing(connection, rt, alert_id)
-        for page in in_slices([*sorted(standing.audience), *sorted(standing.supervisors - standing.audience)]):
-            yield _items(connection, alert_id, standing, page)
+        alert = _get(connection, alert_id)
+        whose = _whose(connection, rt, alert)
+        for part in (whose[None], standing.apart(alert) if whose["supervisors"] else ()):
+            after = None
+            while ids := standing.page(connection, part, after, _PAGE):
+                yield _items(connection, alert_id, whose, ids)
+                after = ids[-1]
 
 
-def _items(connection: Connection, alert_id: str, standing: _Standing, shown: Sequence[str]) -> list[dict[str, Any]]:
+def _items(
+    connection: Connection, alert_id: str, whose: Mapping[Filter | None, Whose], shown: Sequence[str]
+) -> list[dict[str, Any]]:
+    audience, answered, lost, outdated = (
+        standing.among(connection, whose[name], shown) for name in (None, "acknowledged", "unreachable", "outdated")
+    )
     persons = people.get_many(connection, shown)
     groups = people.memberships(connection, shown)
     kept = acknowledgements.of_people(connection, alert_id, shown)
@@ -267,7 +230,6 @@ def _items(connection: Connection, alert_id: str, standing: _Standing, shown: Se
     for row in deliveries.of_people(connection, alert_id, shown):
         sent.setdefault(row["person_id"], []).append(row)
     retired: dict[str, list[Row]] = {}
-    lost = {person_id for person_id in shown if person_id in standing.unreachable}
     for row in people.subscriptions_of(connection, sorted(lost)):
         if row["retired_at"] is not None:
             retired.setdefault(row["person_id"], []).append(row)
@@ -280,10 +242,10 @@ def _items(connection: Connection, alert_id: str, standing: _Standing, shown: Se
                 "email": persons[person_id]["email"],
                 "groups": groups[person_id],
             },
-            "state": "acknowledged" if person_id in standing.answered else "outstanding",
-            "unreachable": person_id in standing.unreachable,
-            "outdated": person_id in standing.outdated,
-            "part": "audience" if person_id in standing.audience else "supervisor",
+            "state": "acknowledged" if person_id in answered else "outstanding",
+            "unreachable": person_id in lost,
+            "outdated": person_id in outdated,
+            "part": "audience" if person_id in audience else "supervisor",
             "cause": _cause(sent.get(person_id, []), retired.get(person_id, [])) if person_id in lost else None,
             "acknowledgement": acknowledgement_view(kept[person_id]) if person_id in kept else None,
             "deliveries": [_delivery(row) for row in sent.get(person_id, [])],

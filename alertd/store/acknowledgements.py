@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
+from alertd.store import tallies
 from alertd.store.rows import Row, in_slices, insert_new, rows_by
-from alertd.store.schema import acknowledgements, replies
+from alertd.store.schema import acknowledgements, recipients, replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def keep_all(connection: Connection, answers: Sequence[Answer], asked: Mapping[s
     again = [answer for answer, first in zip(answers, firsts, strict=True) if not first]
     for answer in again:
         _keep_as_last(connection, answer, asked[answer.alert_id])
+    tallies.take_answers(connection, rows.keys())
     return Kept({**rows, **of_many(connection, [answer.recipient_id for answer in again])}, firsts)
 
 
@@ -109,12 +111,21 @@ def of_many(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, R
     return rows_by(connection, acknowledgements.c.recipient_id, recipient_ids)
 
 
+def last_received_at(connection: Connection, alert_id: str) -> datetime | None:
+    """When the newest answer to an alert came."""
+    query = select(func.max(acknowledgements.c.last_received_at)).where(acknowledgements.c.alert_id == alert_id)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> dict[str, Row]:
     """What these people answered to an alert, by person id."""
     found: dict[str, Row] = {}
     for some in in_slices(list(person_ids)):
-        query = select(acknowledgements).where(
-            acknowledgements.c.alert_id == alert_id, acknowledgements.c.person_id.in_(some)
+        query = (
+            select(acknowledgements)
+            .join(recipients, recipients.c.id == acknowledgements.c.recipient_id)
+            .where(recipients.c.alert_id == alert_id, recipients.c.person_id.in_(some))
         )
         found.update({row.person_id: row._asdict() for row in connection.execute(query)})
     return found

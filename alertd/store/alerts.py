@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, exists, insert, or_, select, update
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State
@@ -72,7 +72,8 @@ def add_recipients(
     connection: Connection, alert_id: str, person_ids: Sequence[str], part: Part = "audience"
 ) -> dict[str, int]:
     """Make people recipients; the recipient number of everybody who has this part in it."""
-    rows = [{"alert_id": alert_id, "person_id": person_id, "part": part} for person_id in person_ids]
+    fixed = {"alert_id": alert_id, "part": part, "answered": 0 if part == "audience" else None, "hopeless": False}
+    rows = [{**fixed, "person_id": person_id} for person_id in person_ids]
     if rows:
         connection.execute(insert(recipients), rows)
     return numbers_of_part(connection, alert_id, part)
@@ -230,24 +231,6 @@ def events_for(
     return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query.limit(limit))]
 
 
-EVIDENCE: Final = ("accepted_at", "delivered_at", "displayed_at", "opened_at")
-
-
-def channel_counts(connection: Connection, alert_id: str) -> list[Row]:
-    """By `channel` and `state` the `count` of an alert's deliveries, and how many have each rung of EVIDENCE."""
-    query = (
-        select(
-            deliveries.c.channel,
-            deliveries.c.state,
-            func.count().label("count"),
-            *(func.count(deliveries.c[rung]).label(rung) for rung in EVIDENCE),
-        )
-        .where(deliveries.c.alert_id == alert_id)
-        .group_by(deliveries.c.channel, deliveries.c.state)
-    )
-    return [row._asdict() for row in connection.execute(query)]
-
-
 def acknowledged_people(connection: Connection, alert: Row) -> dict[str, str | None]:
     """Who of the audience has acknowledged what `alert` (its row) now asks, with their last answer."""
     query = (
@@ -262,12 +245,6 @@ def acknowledged_people(connection: Connection, alert: Row) -> dict[str, str | N
     return {row.person_id: row.last_answer for row in connection.execute(query)}
 
 
-def last_acknowledged_at(connection: Connection, alert_id: str) -> datetime | None:
-    query = select(func.max(acknowledgements.c.last_received_at)).where(acknowledgements.c.alert_id == alert_id)
-    found: datetime | None = connection.execute(query).scalar_one()
-    return found
-
-
 def subscriptions_with(
     connection: Connection, alert_id: str, revision: int, states: Collection[State], among_steps: Collection[int]
 ) -> set[str]:
@@ -279,11 +256,6 @@ def subscriptions_with(
         deliveries.c.state.in_(list(states)),
     )
     return set(connection.execute(query).scalars())
-
-
-def people_told_by(connection: Connection, alert_id: str, among_steps: Collection[int]) -> set[str]:
-    """The people to whom these steps laid down a delivery."""
-    return _people_with(connection, alert_id, deliveries.c.step.in_(list(among_steps)))
 
 
 def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
@@ -306,54 +278,3 @@ def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[s
         elif row.state in (State.PENDING, State.HELD):
             waiting.add(row.subscription_id)
     return went, waiting - went
-
-
-def outdated_people(connection: Connection, alert: Row) -> set[str]:
-    """Who holds an earlier version of `alert` on some way that nobody has taken the current one over for."""
-    old, new = deliveries.alias("old"), deliveries.alias("new")
-    has = (State.SENDING, State.SENT, State.DELIVERED)
-    replaced = exists().where(
-        new.c.alert_id == alert["id"],
-        new.c.revision == alert["revision"],
-        new.c.subscription_id == old.c.subscription_id,
-        new.c.state.in_((State.SENT, State.DELIVERED)),
-    )
-    query = (
-        select(recipients.c.person_id)
-        .join(old, old.c.recipient_id == recipients.c.id)
-        .where(old.c.alert_id == alert["id"], old.c.revision < alert["revision"], old.c.state.in_(has), ~replaced)
-        .distinct()
-    )
-    return set(connection.execute(query).scalars())
-
-
-def reachable_people(connection: Connection, alert_id: str, hopeful: Collection[State]) -> set[str]:
-    """The recipients with at least one delivery in a hopeful state."""
-    return _people_with(connection, alert_id, deliveries.c.state.in_(list(hopeful)))
-
-
-def _people_with(connection: Connection, alert_id: str, is_such: ColumnElement[bool]) -> set[str]:
-    """The recipients with at least one such delivery."""
-    query = (
-        select(recipients.c.person_id)
-        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
-        .where(deliveries.c.alert_id == alert_id, is_such)
-        .distinct()
-    )
-    return set(connection.execute(query).scalars())
-
-
-def people_with_way(connection: Connection, alert_id: str, channels: Collection[str]) -> set[str]:
-    """The recipients who have a usable subscription to one of these channels."""
-    query = (
-        select(recipients.c.person_id)
-        .join(subscriptions, subscriptions.c.person_id == recipients.c.person_id)
-        .where(
-            recipients.c.alert_id == alert_id,
-            subscriptions.c.channel.in_(list(channels)),
-            subscriptions.c.retired_at.is_(None),
-            subscriptions.c.verified_at.is_not(None),
-        )
-        .distinct()
-    )
-    return set(connection.execute(query).scalars())

@@ -1,6 +1,6 @@
 """What keeps an alert's messages from going out, as its rows and the workers' circuits tell."""
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, exists, func, literal, select
 
 from alertd.core.delivery import State
 from alertd.store.rows import Row
@@ -11,7 +11,7 @@ def held(connection: Connection, alert_id: str) -> list[Row]:
     """By `channel` and `reason` the `count` of an alert's deliveries that our own fault holds."""
     query = (
         select(deliveries.c.channel, deliveries.c.reason, func.count().label("count"))
-        .where(deliveries.c.alert_id == alert_id, deliveries.c.state == State.HELD)
+        .where(deliveries.c.alert_id == alert_id, deliveries.c.state == literal(State.HELD, literal_execute=True))
         .group_by(deliveries.c.channel, deliveries.c.reason)
         .order_by(deliveries.c.channel, deliveries.c.reason)
     )

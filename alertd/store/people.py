@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
+from alertd.store import tallies
 from alertd.store.rows import Row, in_slices, insert_new, listed, put_row, rows_by
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
 
@@ -92,11 +93,16 @@ def memberships(connection: Connection, person_ids: Collection[str]) -> dict[str
     return found
 
 
-def set_memberships(connection: Connection, person_id: str, group_ids: Iterable[str]) -> None:
-    connection.execute(delete(group_members).where(group_members.c.person_id == person_id))
-    rows = [{"group_id": group_id, "person_id": person_id} for group_id in sorted(set(group_ids))]
-    if rows:
-        connection.execute(insert(group_members), rows)
+def set_memberships(connection: Connection, wanted: Mapping[str, Iterable[str]]) -> None:
+    """Let each of these people be directly in exactly these groups. As late as can be: see `tallies.regrouping`."""
+    after = {person_id: sorted(set(group_ids)) for person_id, group_ids in wanted.items()}
+    before = memberships(connection, after)
+    for some in in_slices(sorted(person_id for person_id in after if after[person_id] != sorted(before[person_id]))):
+        rows = [{"group_id": group_id, "person_id": person_id} for person_id in some for group_id in after[person_id]]
+        with tallies.regrouping(connection, some):
+            connection.execute(delete(group_members).where(group_members.c.person_id.in_(some)))
+            if rows:
+                connection.execute(insert(group_members), rows)
 
 
 def add_memberships(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
@@ -132,6 +138,14 @@ def members(connection: Connection) -> dict[str, set[str]]:
 def put_group(connection: Connection, group_id: str, values: Mapping[str, Any], now: datetime) -> bool:
     """Make or change a group; True when it was made."""
     return put_row(connection, groups, group_id, values, {"created_at": now})
+
+
+def move_group(connection: Connection, group_id: str, parent_id: str | None) -> None:
+    """Put a group under another one, or at the top. As late as can be: see `tallies.regrouping`."""
+    inside = with_subgroups([group_id], parents(connection))
+    people_in_it = select(group_members.c.person_id).where(group_members.c.group_id.in_(inside))
+    with tallies.regrouping(connection, people_in_it):
+        connection.execute(update(groups).where(groups.c.id == group_id).values(parent_id=parent_id))
 
 
 def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[str]) -> None:

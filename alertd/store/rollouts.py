@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, literal, select, update
 
 from alertd.core.audience import Audience
 from alertd.core.delivery import State
+from alertd.store import tallies
 from alertd.store.people import is_meant
 from alertd.store.rows import Row, in_slices
 from alertd.store.schema import alerts, deliveries, people, recipients, rollouts, subscriptions
@@ -92,14 +93,21 @@ def lay_down(connection: Connection, alert: Row, chosen: Chosen, first: First) -
     ).scalars()
     done = list(present)
     new = (
-        select(literal(alert["id"]), people.c.id, literal("audience"))
+        select(literal(alert["id"]), people.c.id, literal("audience"), literal(0), false())
         .where(*_audience(connection, alert), chosen(people.c.id), people.c.id.not_in(done))
         .order_by(people.c.id)
     )
-    connection.execute(insert(recipients).from_select(["alert_id", "person_id", "part"], new))
+    connection.execute(insert(recipients).from_select(_RECIPIENT, new))
     names = [column.name for column in _DELIVERY]
     laid = insert(deliveries).from_select(names, _deliveries(alert, chosen, done, first))
-    return Counter(connection.execute(laid.returning(deliveries.c.channel)).scalars())
+    counts = Counter(connection.execute(laid.returning(deliveries.c.channel)).scalars())
+    tallies.add_recipients(
+        connection, alert["id"], chosen(recipients.c.person_id) & recipients.c.person_id.not_in(done)
+    )
+    return counts
+
+
+_RECIPIENT = ("alert_id", "person_id", "part", "answered", "hopeless")
 
 
 _DELIVERY = (

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 
 from alertd.store.columns import Id, Lane, Serial, UtcDateTime, Word, made_at
@@ -246,14 +247,59 @@ recipients = Table(
     Column("alert_id", Id, nullable=False),
     Column("person_id", Id, nullable=False, index=True),
     Column("part", Word, nullable=False),  # audience | supervisor: told of somebody else's silence
+    Column("answered", Integer),  # the revision that their last answer is to; 0: none yet; null: nobody waits for one
+    Column("hopeless", Boolean, nullable=False),  # see `doubts`
     UniqueConstraint("alert_id", "person_id"),
+    Index("ix_recipients_alert_id_answered_person_id", "alert_id", "answered", "person_id"),
+)
+Index(
+    "ix_recipients_hopeless",
+    recipients.c.alert_id,
+    recipients.c.person_id,
+    postgresql_where=recipients.c.hopeless,
+    sqlite_where=recipients.c.hopeless,
+)
+
+# Recipients whose `hopeless` is to be looked at again. Whoever of the audience has no delivery in a hopeful state is
+# marked as hopeless or stands here; others may, too.
+doubts = Table(
+    "doubts",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("alert_id", Id, nullable=False, index=True),
+    Column("recipient_id", Serial, nullable=False),
+)
+
+
+# How many there are of what by alert: see `store.tallies`.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("alert_id", Id, primary_key=True),
+    Column("kind", Word, primary_key=True),
+    Column("key", Id, primary_key=True),
+    Column("value", Word, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What is still to be added to the tallies. Empty on SQLite, which has one writer at a time.
+tally_changes = Table(
+    "tally_changes",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("alert_id", Id, nullable=False, index=True),
+    Column("kind", Word, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("value", Word, nullable=False),
+    Column("count", BigInteger, nullable=False),
 )
 
 acknowledgements = Table(
     "acknowledgements",
     metadata,
     Column("recipient_id", Serial, ForeignKey("recipients.id"), primary_key=True, autoincrement=False),
-    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False),
     Column("person_id", Id, ForeignKey("people.id"), nullable=False),
     *(
         column
@@ -269,6 +315,7 @@ acknowledgements = Table(
             Column(f"{which}_received_at", UtcDateTime, nullable=False),
         )
     ),
+    Index("ix_acknowledgements_alert_id_last_received_at", "alert_id", "last_received_at"),
 )
 
 deliveries = Table(
@@ -303,11 +350,12 @@ deliveries = Table(
     Index("ix_deliveries_channel_state_rank_due_at", "channel", "state", "rank", "due_at"),
 )
 # What only few rows have costs the others nothing.
-for column, is_there in (
-    (deliveries.c.worker_id, deliveries.c.state == "sending"),
-    (deliveries.c.provider_id, deliveries.c.provider_id.is_not(None)),
+for index, column, is_there in (
+    ("ix_deliveries_worker_id", deliveries.c.worker_id, deliveries.c.state == literal_column("'sending'")),
+    ("ix_deliveries_provider_id", deliveries.c.provider_id, deliveries.c.provider_id.is_not(None)),
+    ("ix_deliveries_held", deliveries.c.alert_id, deliveries.c.state == literal_column("'held'")),
 ):
-    Index(f"ix_deliveries_{column.name}", column, postgresql_where=is_there, sqlite_where=is_there)
+    Index(index, column, postgresql_where=is_there, sqlite_where=is_there)
 
 attempts = Table(
     "attempts",

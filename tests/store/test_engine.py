@@ -61,7 +61,7 @@ def test_a_time_without_a_zone_is_not_kept(store: Store) -> None:
 
 def test_foreign_keys_hold(store: Store) -> None:
     with pytest.raises(Exception, match=r"(?i)foreign key"), store.write() as connection:
-        people.set_memberships(connection, "nobody", ["nowhere"])
+        people.set_memberships(connection, {"nobody": ["nowhere"]})
 
 
 def test_text_that_a_database_cannot_hold_is_the_asker_s_fault_or_finds_nothing(store: Store) -> None:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from alertd.store import triggers
 from alertd.store.columns import UtcDateTime
 
 revision = "0001"
@@ -312,8 +313,21 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.String(length=64), nullable=False),
         sa.Column("person_id", sa.String(length=64), nullable=False),
         sa.Column("part", sa.String(length=20), nullable=False),
+        sa.Column("answered", sa.Integer(), nullable=True),
+        sa.Column("hopeless", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipients")),
         sa.UniqueConstraint("alert_id", "person_id", name=op.f("uq_recipients_alert_id_person_id")),
+    )
+    op.create_index(
+        "ix_recipients_alert_id_answered_person_id", "recipients", ["alert_id", "answered", "person_id"], unique=False
+    )
+    op.create_index(
+        "ix_recipients_hopeless",
+        "recipients",
+        ["alert_id", "person_id"],
+        unique=False,
+        postgresql_where=sa.column("hopeless", sa.Boolean()),
+        sqlite_where=sa.column("hopeless", sa.Boolean()),
     )
     op.create_index(op.f("ix_recipients_person_id"), "recipients", ["person_id"], unique=False)
     op.create_table(
@@ -375,7 +389,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["recipient_id"], ["recipients.id"], name=op.f("fk_acknowledgements_recipient_id")),
         sa.PrimaryKeyConstraint("recipient_id", name=op.f("pk_acknowledgements")),
     )
-    op.create_index(op.f("ix_acknowledgements_alert_id"), "acknowledgements", ["alert_id"], unique=False)
+    op.create_index(
+        "ix_acknowledgements_alert_id_last_received_at",
+        "acknowledgements",
+        ["alert_id", "last_received_at"],
+        unique=False,
+    )
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -410,6 +429,14 @@ def upgrade() -> None:
         "ix_deliveries_channel_state_rank_due_at", "deliveries", ["channel", "state", "rank", "due_at"], unique=False
     )
     op.create_index(
+        "ix_deliveries_held",
+        "deliveries",
+        ["alert_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'held'"),
+        sqlite_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
         "ix_deliveries_provider_id",
         "deliveries",
         ["provider_id"],
@@ -442,4 +469,35 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_attempts_delivery_id")),
         sa.PrimaryKeyConstraint("delivery_id", "attempt", name=op.f("pk_attempts")),
     )
+    op.create_table(
+        "doubts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("recipient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_doubts")),
+    )
+    op.create_index(op.f("ix_doubts_alert_id"), "doubts", ["alert_id"], unique=False)
+    op.create_table(
+        "tallies",
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=20), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("alert_id", "kind", "key", "value", name=op.f("pk_tallies")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "tally_changes",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=20), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tally_changes")),
+    )
+    op.create_index(op.f("ix_tally_changes_alert_id"), "tally_changes", ["alert_id"], unique=False)
     # ### end Alembic commands ###
+    for statement in triggers.statements(op.get_bind().dialect.name):
+        op.execute(sa.text(statement))
