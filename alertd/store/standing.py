@@ -52,8 +52,8 @@ def unreachable(alert: Row, later: Collection[str]) -> Whose:
             subscriptions.c.verified_at.is_not(None),
         )
         lost = lost.where(way.scalar_subquery() == 0)
-    doubtful = lost.join(doubts, doubts.c.recipient_id == recipients.c.id).where(doubts.c.alert_id == alert["id"])
-    return [lost.where(recipients.c.hopeless), doubtful]
+    doubtful = select(doubts.c.recipient_id).where(doubts.c.alert_id == alert["id"])
+    return [lost.where(recipients.c.hopeless), lost.where(recipients.c.id.in_(doubtful))]
 
 
 def outdated(alert: Row) -> Whose:
