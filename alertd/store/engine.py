@@ -1,6 +1,5 @@
 """Connections and transactions, alike on SQLite and PostgreSQL."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,16 +11,16 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 
 from alertd.core.errors import Invalid, StoreUnavailable
 from alertd.store.ballast import Ballast
+from alertd.store.turn import Turn
 
-_BUSY_SECONDS: Final = 3  # how long a writer waits for another process before the caller is told to come again
-_TURN_SECONDS: Final = 5  # how long for this process's own writers
+_BUSY_SECONDS: Final = 3  # how long a caller waits for the database before it is told to come again
 _POOL_SIZE: Final = 10
 
 
 class Store:
     """A database. `write` and `read` are its only transactions; safe to use from several threads.
 
-    On SQLite one lock per process queues the writers, so that only other processes are ever waited for by polling.
+    On SQLite the writers of all processes take turns.
     `ballast` is given up as soon as a write finds the disk full.
     """
 
@@ -46,7 +45,7 @@ class Store:
                 "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC",
             }
         self.engine: Engine = create_engine(parsed, **options)
-        self._writing = _Turn() if self.is_sqlite else nullcontext()
+        self._writing = Turn(parsed.database) if self.is_sqlite and parsed.database else nullcontext()
         self._closed = False
         event.listen(self.engine, "checkin", self._checked_in)
         if self.is_sqlite:
@@ -85,20 +84,6 @@ def is_made(url: str) -> bool:
     """Whether opening a store there would find one; an SQLite file that is not there would be made."""
     parsed = make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
-
-
-class _Turn:
-    """One writer after another within this process; whoever waits too long is told to come again."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=_TURN_SECONDS):
-            raise StoreUnavailable("too many wait to write")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 @contextmanager
