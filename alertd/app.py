@@ -29,6 +29,7 @@ from alertd.web.limits import Limits
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 5
+_ACCEPTED_AT_ONCE: Final = 16  # of those who wait: the rest is for whichever web process is free first
 _YOUNG: Final = 10_000  # containers made, less those gone, between two looks at the young ones
 _KEEP_ALIVE_SECONDS: Final = 75  # longer than proxies and phones keep theirs: whoever closes first loses no request
 
@@ -45,13 +46,20 @@ def main() -> int:
         )  # uvicorn raises them again when it has stopped, to whoever was there before
     try:
         heartbeat.start(parts.rt, arguments.id, "web")
-        asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
+        asyncio.run(_serve(parts, arguments.id, arguments.number, _Shared(fileno=arguments.socket)))
     finally:
         parts.close()
     return 0
 
 
-async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None:
+class _Shared(socket.socket):
+    """A listening socket that is the supervisor's, and how many may wait at it too."""
+
+    def listen(self, _backlog: int = 0, /) -> None:
+        """It listens. asyncio has one number for how many wait and how many it accepts in a turn: it is the latter."""
+
+
+async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.socket) -> None:
     rt = parts.rt
     hub = Hub(rt.store, partial(watching.summarise, rt), rt.now)
     web = Web(
@@ -65,6 +73,7 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
         vapid_public_key=parts.vapid.public_key,
         vapid_key_id=parts.vapid.id,
         patient=patient_of(parts),
+        number=number,
     )
     server: uvicorn.Server
 
@@ -102,6 +111,7 @@ async def _serve(parts: Parts, worker_id: str, listening: socket.socket) -> None
             ws_max_size=FRAME_MAX,
             ws_ping_interval=None,  # the hub pings
             ws_per_message_deflate=False,  # a frame is the same bytes for everybody, and a compressor costs 300 KiB
+            backlog=_ACCEPTED_AT_ONCE,
             access_log=False,  # paths hold acknowledgement tokens
             log_config=None,
             server_header=False,

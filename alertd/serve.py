@@ -35,6 +35,7 @@ def read_arguments(module: str) -> argparse.Namespace:
     parser.add_argument("--id", required=True)
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--public-url")
+    parser.add_argument("--number", type=int, default=1, help="which it is of those on the same socket, from 1")
     return parser.parse_args()
 
 
@@ -84,12 +85,17 @@ def run_roles(
         listening = listen(host, port)
         public_url = settings.public_url or f"http://{_reachable(host)}:{listening.getsockname()[1]}"
         shared = ("--public-url", public_url)
-        web = python_child("web", lifeline, "alertd.app", "--socket", str(listening.fileno()), *shared)
-        web.keep_fds = (listening.fileno(),)
-        children.append(web)
+        here = ("--socket", str(listening.fileno()))
+        for number in range(1, settings.web_processes + 1):
+            which = ("--number", str(number))
+            web = python_child(_name("web", number), lifeline, "alertd.app", *here, *which, *shared)
+            web.keep_fds = (listening.fileno(),)
+            children.append(web)
         ready(public_url)
     for channel in roles.channels:
-        children.append(python_child(f"worker:{channel}", lifeline, "workers", "worker", "--channel", channel, *shared))
+        for number in range(1, settings.workers_per_channel + 1):
+            name = _name(f"worker:{channel}", number)
+            children.append(python_child(name, lifeline, "workers", "worker", "--channel", channel, *shared))
     if roles.clock:
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
     if roles.bounces and settings.bounce_listen is not None:
@@ -106,6 +112,10 @@ def _raise_descriptors() -> None:
     """Let children hold as many connections as the system allows: the usual soft limit of 1,024 is a small town's."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _name(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} {number}"
 
 
 def _reachable(host: str) -> str:

@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 PREFIX: Final = "ALERTD_"
+_PROCESSES_MAX: Final = 16  # each is some 100 MiB and may hold 20 connections to the store
 
 Fault = tuple[str, str]
 Network = IPv4Network | IPv6Network
@@ -63,6 +64,8 @@ class Settings:
     secret_key: str | None = field(repr=False)
     vapid_private_key: str | None = field(repr=False)
     """Unchecked: whoever reads the key pair judges it."""
+    web_processes: int
+    workers_per_channel: int
     tick_seconds: float
     trusted_proxies: tuple[Network, ...]
     organisation: str
@@ -101,6 +104,8 @@ def load(
         public_url=reader.take("PUBLIC_URL", _public_url, None),
         secret_key=reader.take("SECRET_KEY", _secret_key, None),
         vapid_private_key=reader.take("VAPID_PRIVATE_KEY", _text, None),
+        web_processes=reader.take("WEB_PROCESSES", _processes, 1),
+        workers_per_channel=reader.take("WORKERS_PER_CHANNEL", _processes, 1),
         tick_seconds=reader.take("TICK_SECONDS", _tick_seconds, 1.0),
         trusted_proxies=reader.take("TRUSTED_PROXIES", _networks, ()),
         organisation=reader.take("ORGANISATION", _organisation, "alertd"),
@@ -315,6 +320,12 @@ def _tick_seconds(value: _Value) -> float:
     if not 0 < seconds <= 60:
         raise ValueError("write a number of seconds above 0, 60 at most")
     return seconds
+
+
+def _processes(value: _Value) -> int:
+    if not re.fullmatch(r"[1-9]\d?", value.text, re.ASCII) or int(value.text) > _PROCESSES_MAX:
+        raise ValueError(f"write how many processes: a whole number, 1 to {_PROCESSES_MAX}")
+    return int(value.text)
 
 
 def _networks(value: _Value) -> tuple[Network, ...]:

@@ -34,6 +34,7 @@ class Web:
     vapid_key_id: str
     patient: Patient  # what the doctor looks at
     seconds: Mapping[str, Channel] = field(default_factory=dict)  # of second providers
+    number: int = 1  # which it is of the web processes on its socket
     measured: Measured = field(default_factory=Measured)
 
     @property

@@ -47,7 +47,7 @@ async def show_metrics(request: Request) -> Response:
     web = web_of(request)
     measures = await in_thread(lambda: web.measured.of(web.rt))
     registry = CollectorRegistry()
-    registry.register(_Once(list(_families(measures, web.hub))))
+    registry.register(_Once(list(_families(measures, web.hub, web.number))))
     return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
@@ -61,7 +61,7 @@ class _Once(Collector):
         return self._families
 
 
-def _families(measures: Measures, hub: Hub) -> Iterable[Metric]:
+def _families(measures: Measures, hub: Hub, number: int) -> Iterable[Metric]:
     yield _gauges(DELIVERIES, "Deliveries, recent or not over", ("channel", "state"), measures.deliveries)
     oldest: dict[Labels, float] = {(channel,): age for channel, age in measures.oldest_due.items()}
     yield _gauges(OLDEST_DUE, "Age of the oldest due delivery", ("channel",), oldest)
@@ -74,8 +74,10 @@ def _families(measures: Measures, hub: Hub) -> Iterable[Metric]:
     yield _gauges(PROCESSES, "Living processes", ("role", "channel"), measures.processes)
     held: dict[Labels, float] = {(channel,): count for channel, count in measures.held.items()}
     yield _gauges(HELD, "Deliveries that wait for an operator", ("channel",), held)
-    yield GaugeMetricFamily(CONNECTIONS, "Live connections of this process", value=hub.size)
-    yield GaugeMetricFamily(EVENT_LAG, "Events this process has not told yet", value=max(0, measures.head - hub.offset))
+    process = (str(number),)
+    lag = max(0, measures.head - hub.offset)
+    yield _gauges(CONNECTIONS, "Live connections of the process that answers", ("process",), {process: hub.size})
+    yield _gauges(EVENT_LAG, "Events the process that answers has not told yet", ("process",), {process: lag})
     yield GaugeMetricFamily(SMS_PARTS, "SMS parts accepted today", value=measures.sms_parts)
     success = measures.self_test_success_at
     taken = "When a self-test was last accepted by the providers, 0: never"

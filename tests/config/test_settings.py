@@ -48,6 +48,8 @@ def test_nothing_set_gives_defaults_that_work_on_one_machine(tmp_path: Path) -> 
         public_url=None,
         secret_key=None,
         vapid_private_key=None,
+        web_processes=1,
+        workers_per_channel=1,
         tick_seconds=1.0,
         self_test=time(10, 0),
         trusted_proxies=(),
@@ -264,6 +266,13 @@ def test_a_short_secret_key_is_refused() -> None:
 @pytest.mark.parametrize("seconds", ["0", "-1", "60.1", "nan", "inf", "1s"])
 def test_tick_seconds_refused(seconds: str) -> None:
     assert "above 0, 60 at most" in fault("TICK_SECONDS", seconds)
+
+
+@pytest.mark.parametrize("name", ["WEB_PROCESSES", "WORKERS_PER_CHANNEL"])
+def test_numbers_of_processes(name: str) -> None:
+    assert getattr(settings(**{name: "16"}), name.lower()) == 16
+    for wrong in ("0", "17", "-1", "2.0", "two", "²", "03"):
+        assert "a whole number, 1 to 16" in fault(name, wrong)
 
 
 def test_trusted_proxies() -> None:

@@ -106,8 +106,8 @@ async def test_connections_and_the_lag_behind_the_log(town: Town) -> None:
         await town.alert()
         await frame(stream, "alert")
         found = await samples(town)
-    assert found[metrics.CONNECTIONS, ()] == 1
-    assert found[metrics.EVENT_LAG, ()] == 0
+    assert found[metrics.CONNECTIONS, (("process", "1"),)] == 1
+    assert found[metrics.EVENT_LAG, (("process", "1"),)] == 0
 
 
 async def test_a_store_that_is_away_is_a_503(open_site: Callable[..., Site]) -> None:
