@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,6 +22,8 @@ SESSION_LIFE: Final = timedelta(days=90)  # a phone that is needed at 3 a.m. mus
 LINK_LIFE: Final = timedelta(days=7)
 PASSWORD_MIN: Final = 10
 PASSWORD_MAX: Final = 200
+
+Credential = tuple[credentials.Kind, str]  # of what kind it is, and its secret
 
 _hasher: Final = PasswordHasher()
 # Checked when the person is unknown, so that an answer takes as long as for a known one.
@@ -121,15 +124,20 @@ def revoke_token(rt: Runtime, actor: Actor, token_id: str) -> None:
         instance.record(connection, at=now, actor=actor.person_id, action="token.revoke", object=token_id, details={})
 
 
-def authenticate(rt: Runtime, kind: credentials.Kind, secret: str) -> Actor:
-    """Who holds this token or session. Raises Unauthenticated."""
+def authenticate_all(rt: Runtime, asked: Sequence[Credential]) -> list[Actor | Exception]:
+    """Who holds each of these tokens and sessions, by kind and secret; Unauthenticated where nobody does."""
+    hashed = [(kind, digest(secret)) for kind, secret in asked]
     with rt.store.read() as connection:
-        row = credentials.find(connection, kind, digest(secret), rt.now())
-    if row is None:
-        raise Unauthenticated(f"this {kind} is unknown, was revoked or has expired")
+        found = credentials.find_many(connection, hashed, rt.now())
+    return [_actor(each[0], found.get(each)) for each in hashed]
+
+
+def _actor(kind: credentials.Kind, found: credentials.Found | None) -> Actor | Exception:
+    if found is None:
+        return Unauthenticated(f"this {kind} is unknown, was revoked or has expired")
     # A token keeps the role it was made with; a session has whatever its person has now.
-    role = Role.parse(row["person_role"] if kind == "session" else row["role"])
-    return Actor(row["person_id"], row["name"], row["language"], role, row["id"], kind)
+    role = Role.parse(found.person_role if kind == "session" else found.role)
+    return Actor(found.person_id, found.name, found.language, role, found.id, kind)
 
 
 def read_link(rt: Runtime, secret: str) -> str:
@@ -138,7 +146,7 @@ def read_link(rt: Runtime, secret: str) -> str:
         row = credentials.find(connection, "link", digest(secret), rt.now())
     if row is None:
         raise Unauthenticated("this link was used before or is too old: ask for a new one")
-    return str(row["name"])
+    return row.name
 
 
 def open_session_by_link(rt: Runtime, secret: str) -> Issued:
@@ -146,10 +154,9 @@ def open_session_by_link(rt: Runtime, secret: str) -> Issued:
     now = rt.now()
     with rt.store.write() as connection:
         row = credentials.find(connection, "link", digest(secret), now)
-        if row is None or not credentials.use_once(connection, row["id"], now):
+        if row is None or not credentials.use_once(connection, row.id, now):
             raise Unauthenticated("this link was used before or is too old: ask for a new one")
-        actor = system_actor(row["person_id"])
-        return _issue(connection, rt, actor, "session", row["person_id"], life=SESSION_LIFE)
+        return _issue(connection, rt, system_actor(row.person_id), "session", row.person_id, life=SESSION_LIFE)
 
 
 def open_session_by_password(rt: Runtime, person_id: str, password: str) -> Issued:

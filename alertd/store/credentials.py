@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from alertd.store.rows import Row, in_slices
+from alertd.store.rows import in_slices
 from alertd.store.schema import credentials, people
 
 Kind = Literal["token", "session", "link"]
@@ -16,22 +16,46 @@ def add(connection: Connection, **values: Any) -> None:
     connection.execute(insert(credentials).values(**values))
 
 
-def find(connection: Connection, kind: Kind, digest: str, now: datetime) -> Row | None:
-    """The credential of that hash with its person's name and language, if it and the person are still good."""
-    query = (
-        select(credentials, people.c.name, people.c.language, people.c.role.label("person_role"))
-        .join(people, people.c.id == credentials.c.person_id)
-        .where(
-            credentials.c.hash == digest,
-            credentials.c.kind == kind,
-            credentials.c.revoked_at.is_(None),
-            credentials.c.used_at.is_(None),
-            or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > now),
-            people.c.active,
+class Found(NamedTuple):
+    """A credential that is good, of a person who is."""
+
+    kind: Kind
+    hash: str
+    id: str
+    person_id: str
+    role: str
+    name: str
+    language: str
+    person_role: str
+
+
+def find(connection: Connection, kind: Kind, digest: str, now: datetime) -> Found | None:
+    """The credential of that hash, if it and its person are still good."""
+    return find_many(connection, [(kind, digest)], now).get((kind, digest))
+
+
+def find_many(
+    connection: Connection, asked: Collection[tuple[Kind, str]], now: datetime
+) -> dict[tuple[Kind, str], Found]:
+    """Of the credentials of these kinds and hashes those that are still good, as their people are."""
+    found: dict[tuple[Kind, str], Found] = {}
+    for some in in_slices([digest for _, digest in asked]):
+        query = (
+            select(
+                *(credentials.c[name] for name in ("kind", "hash", "id", "person_id", "role")),
+                *(people.c[name] for name in ("name", "language", "role")),
+            )
+            .join(people, people.c.id == credentials.c.person_id)
+            .where(
+                credentials.c.hash.in_(some),
+                credentials.c.revoked_at.is_(None),
+                credentials.c.used_at.is_(None),
+                or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > now),
+                people.c.active,
+            )
         )
-    )
-    row = connection.execute(query).first()
-    return row._asdict() if row else None
+        found.update({(row[0], row[1]): Found._make(row) for row in connection.execute(query)})
+    return found
 
 
 def use_once(connection: Connection, credential_id: str, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from alertd.service import access
+from alertd.service.runtime import Actor
 from alertd.service.views import moment
 from alertd.web.api import ENDPOINTS
 from alertd.web.security import csrf_token
@@ -621,7 +622,8 @@ class TestSessions:
         path = f"/alerts/{await town.alert()}/acknowledgements"
         for form_token in ({}, {"X-CSRF-Token": "0" * 64}, {"X-CSRF-Token": "é"}):
             assert (await town.call(None, "POST", path, {}, headers={**headers, **form_token})).status == 403
-        actor = access.authenticate(town.rt, "session", headers["Cookie"].removeprefix("alertd="))
+        (actor,) = access.authenticate_all(town.rt, [("session", headers["Cookie"].removeprefix("alertd="))])
+        assert isinstance(actor, Actor)
         good = {**headers, "X-CSRF-Token": csrf_token(town.site.web, actor)}
         kept = await town.call(None, "POST", path, {}, headers=good)
         assert (kept.status, kept.body["way"]) == (200, "page")
