@@ -25,7 +25,7 @@ from tests.bench.figures import Figure, Run, Skipped, table
 from tests.services import Unavailable
 
 ROOT: Final = Path(__file__).parents[2]
-BENCHES: Final = ("fanout", "push", "mail", "posting", "summary", "answers", "workers")
+BENCHES: Final = ("fanout", "reconnect", "push", "mail", "posting", "summary", "answers", "workers")
 
 
 def main() -> int:

@@ -5,6 +5,8 @@
  *   connect N PATH   so many more clients; done when each was greeted (its first text, or 101 alone where none comes)
  *   expect K         done when every client that reads has had K more events; "ready" is said as soon as it waits
  *   arrive N K PATH  connect and expect in one: for a crowd that comes back with a position
+ *   storm K PATH     until every client has had K more events and is greeted: whoever loses its line meanwhile comes back at
+ *                    once, with "&after=" and its own position behind PATH; "ready" is said as soon as it waits
  *   stall N          the first N clients read nothing any more
  *   ended            how many lines the server has closed, by close code
  *   drop             all hang up
@@ -32,12 +34,12 @@ struct client {
 	char state, stalled, greeted;
 	int fd, held, code;
 	long wanted, had, offset;
-	long long at;
+	long long at, again; /* when it had what was wanted, when it tries again */
 	unsigned char *part; /* what is left of an unfinished frame or answer */
 };
 
 static struct client crowd[MOST];
-static int size, opened, greeted, waiting_for;
+static int size, opened, greeted, waiting_for, came, refused;
 static long doubled;
 static char **tokens, path[512];
 static int token_count, poll_fd, port;
@@ -54,6 +56,8 @@ static void end(struct client *c) {
 		return;
 	if (c->state == OPEN && !c->stalled && c->had < c->wanted)
 		waiting_for--;
+	refused += c->state != OPEN;
+	c->again = c->state == OPEN ? 0 : now() + 100000000LL;
 	c->state = ENDED;
 	free(c->part);
 	c->part = 0;
@@ -86,11 +90,13 @@ static void ask(int number) {
 static void shake(int number) {
 	struct client *c = &crowd[number];
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = number};
-	char request[2048];
+	char request[2048], position[40] = "";
+	if (c->again >= 0)
+		snprintf(position, sizeof position, "&after=%ld", c->offset);
 	int length = snprintf(request, sizeof request,
-	                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	                      "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-	                      "Authorization: Bearer %s\r\n\r\n", path, port, tokens[number % token_count]);
+	                      "Authorization: Bearer %s\r\n\r\n", path, position, port, tokens[number % token_count]);
 	if (send(c->fd, request, length, MSG_NOSIGNAL) != length) {
 		end(c);
 		return;
@@ -102,7 +108,11 @@ static void shake(int number) {
 static void text(struct client *c, const char *payload, int length) {
 	int is_alert = length > 25 && !memcmp(payload, "{\"type\":\"alert\",\"offset\":", 25);
 	if (!c->greeted) {
+		const char *offset = memmem(payload, length, "\"offset\":", 9);
 		c->greeted = 1;
+		c->at = now();
+		if (offset && !c->offset)
+			c->offset = atol(offset + 9);
 		greeted++;
 	}
 	if (!is_alert && (length < 8 || memcmp(payload, "{\"bench\"", 8)))
@@ -235,17 +245,58 @@ static void expect(int from) {
 	fflush(stdout);
 }
 
+static void want(long more) {
+	waiting_for = 0;
+	for (int i = 0; i < size; i++) {
+		crowd[i].wanted = crowd[i].had + more;
+		waiting_for += crowd[i].state == OPEN && !crowd[i].stalled;
+	}
+	puts("\"ready\"");
+	fflush(stdout);
+}
+
 static long long come(int count, long wanted, int all_greeted) {
 	long long began = now(), deadline = began + 120000000000LL;
 	int upto = size + count, first = size, before = greeted, open_before = opened;
 	while ((size < upto || opened - open_before < count || (all_greeted && greeted - before < count)) && now() < deadline) {
 		while (size < upto && (size - first) - (opened - open_before) < WINDOW) {
-			crowd[size] = (struct client){.wanted = wanted};
+			crowd[size] = (struct client){.wanted = wanted, .again = -1};
 			ask(size++);
 		}
 		turn(100);
 	}
 	return began;
+}
+
+/* Whoever has lost its line comes back; until all are greeted again and have had what is wanted. */
+static void storm(void) {
+	long long deadline = now() + 120000000000LL;
+	int away = 1, missing = 0;
+	long long last = 0;
+	came = refused = 0;
+	while ((away || waiting_for > 0) && now() < deadline) {
+		long long moment = now(), until = moment + 20000000LL;
+		away = 0;
+		for (int i = 0; i < size; i++) {
+			struct client *c = &crowd[i];
+			if (c->state == ENDED && c->again <= moment) {
+				c->held = c->greeted = 0;
+				came++;
+				ask(i);
+			}
+			away += c->state != OPEN || !c->greeted;
+		}
+		while (now() < until)
+			turn(20);
+	}
+	for (int i = 0; i < size; i++) {
+		missing += crowd[i].state != OPEN || !crowd[i].greeted || crowd[i].had < crowd[i].wanted;
+		if (crowd[i].at > last)
+			last = crowd[i].at;
+	}
+	printf("{\"came\": %d, \"refused\": %d, \"missing\": %d, \"doubled\": %ld, \"last\": %lld}\n", came, refused, missing,
+	       doubled, last);
+	fflush(stdout);
 }
 
 int main(int argc, char **argv) {
@@ -291,14 +342,12 @@ int main(int argc, char **argv) {
 			expect(from);
 			continue;
 		} else if (sscanf(line, "expect %ld", &wanted) == 1) {
-			waiting_for = 0;
-			for (int i = 0; i < size; i++) {
-				crowd[i].wanted = crowd[i].had + wanted;
-				waiting_for += crowd[i].state == OPEN && !crowd[i].stalled;
-			}
-			puts("\"ready\"");
-			fflush(stdout);
+			want(wanted);
 			expect(0);
+			continue;
+		} else if (sscanf(line, "storm %ld %511s", &wanted, path) == 2) {
+			want(wanted);
+			storm();
 			continue;
 		} else if (sscanf(line, "stall %d", &count) == 1) {
 			for (int i = 0; i < count; i++) {

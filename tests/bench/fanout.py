@@ -27,7 +27,6 @@ from sqlalchemy import insert
 from alertd.core.roles import Role
 from alertd.serve import listen
 from alertd.service import access
-from alertd.store import instance
 from alertd.store.schema import credentials
 from tests.acceptance.town import free_port
 from tests.bench.figures import Curve, Figure, Run, Skipped, at_most
@@ -35,22 +34,22 @@ from tests.bench.town import Town
 from tests.services import wait_until
 
 _HERE: Final = Path(__file__).parent
-_STREAM: Final = "/api/v1/stream"
+STREAM: Final = "/api/v1/stream"
 _WARM: Final = 500
 _SHARED: Final = 100  # people whose phones make up the crowd where planning an alert is not what is measured
 _BODY: Final = "第一小学校へ避難してください。" * 4
 
 
 def measure(run: Run) -> list[Figure]:
-    """Fan-out, cost of a frame, memory, pauses, acknowledgements meanwhile, stalled readers, and a storm."""
+    """Fan-out, cost of a frame, memory, pauses, acknowledgements meanwhile, and stalled readers."""
     tools = Tools.build(run.directory)
-    most = _descriptors() - 600
+    most = most_descriptors() - 600
     sizes = [size for size in run.size((1_000, 5_000, 10_000, 19_000), (1_000, 2_000)) if size <= most]
     figures: list[Figure] = []
     with Town.open(run.fresh(), "sqlite") as town:
         town.populate(max(sizes), {})
-        tokens = _tokens(town, max(sizes), _SHARED)
-        own = _tokens(town, max(sizes), max(sizes))
+        tokens = make_tokens(town, max(sizes), _SHARED)
+        own = make_tokens(town, max(sizes), max(sizes))
         for size in sizes:
             with Place(town, tools, tokens) as place:
                 figures += _fan_out(run, place, size)
@@ -60,19 +59,17 @@ def measure(run: Run) -> list[Figure]:
             figures += _stalled(place, min(10_000, sizes[-1]), run.size(8, 3))
         with Place(town, tools, own) as place:
             figures += _everyone(place, min(10_000, sizes[-1]), run.size(5, 2))
-        with Place(town, tools, own, webs=2) as place:
-            figures += _storm(place, sizes[-1])
     return figures
 
 
 def _fan_out(run: Run, place: "Place", size: int) -> list[Figure]:
     """Rounds in turn with the reference: POST to the last frame, processor time a frame, memory a connection."""
     rounds = run.size(9, 4)
-    place.crowd.connect(_WARM, _STREAM)  # what is made once, whoever comes: threads, caches, connections to the store
+    place.crowd.connect(_WARM, STREAM)  # what is made once, whoever comes: threads, caches, connections to the store
     place.crowd.ask("drop")
     wait_until(lambda: place.connections() == 0, 60)
     before = place.memory()
-    place.crowd.connect(size, _STREAM)
+    place.crowd.connect(size, STREAM)
     time.sleep(1)
     memory = (place.memory() - before) / size / 1024
     ours, theirs = [], []
@@ -102,7 +99,7 @@ def _fan_out(run: Run, place: "Place", size: int) -> list[Figure]:
 
 def _acknowledge_meanwhile(place: "Place", size: int, rounds: int) -> list[Figure]:
     """Acknowledgements over HTTP, one after the other, while everybody is told of something."""
-    place.crowd.connect(size, _STREAM)
+    place.crowd.connect(size, STREAM)
     alert = place.publish(0).alert
     waits: list[float] = []
     for number in range(1, rounds + 1):
@@ -118,7 +115,7 @@ def _acknowledge_meanwhile(place: "Place", size: int, rounds: int) -> list[Figur
 
 def _everyone(place: "Place", size: int, rounds: int) -> list[Figure]:
     """An alert to everybody, each with a phone of their own: from the answer to the POST on."""
-    place.crowd.connect(size, _STREAM)
+    place.crowd.connect(size, STREAM)
     taken = [place.publish(number, everyone=True).after_answer for number in range(rounds + 1)][1:]
     return [
         Figure(f"alert to everyone, {size:,} connected, 201 to the last frame", statistics.median(taken) * 1_000, "ms")
@@ -127,7 +124,7 @@ def _everyone(place: "Place", size: int, rounds: int) -> list[Figure]:
 
 def _stalled(place: "Place", size: int, rounds: int) -> list[Figure]:
     """A tenth stops reading; how much longer the others wait, and what the stalled cost."""
-    place.crowd.connect(size, _STREAM)
+    place.crowd.connect(size, STREAM)
     place.publish(0)
     before = statistics.median(place.publish(number).seconds for number in range(1, rounds + 1))
     memory = place.memory()
@@ -142,24 +139,6 @@ def _stalled(place: "Place", size: int, rounds: int) -> list[Figure]:
                before * 1_000, at_most(1.1, "ratio")),
         Figure("memory per stalled reader", grown, "KiB", limit=at_most(256)),
         Figure("until all stalled readers are gone", time.monotonic() - began, "s", limit=at_most(30)),
-    ]  # fmt: skip
-
-
-def _storm(place: "Place", size: int) -> list[Figure]:
-    """Everybody comes back at once with a position and has missed two alerts; two web processes."""
-    place.crowd.connect(10, _STREAM)
-    place.publish(0, everyone=True)
-    epoch, offset = place.position()
-    for number in (1, 2):
-        place.publish(number, everyone=True)
-    place.crowd.ask("drop")
-    began = place.crowd.ask(f"arrive {size} 2 {_STREAM}?after={offset}&epoch={epoch}")["began"]
-    resumed = place.crowd.answer()
-    if resumed["missing"] or resumed["doubled"]:
-        raise RuntimeError(f"{resumed['missing']} missed something, {resumed['doubled']} heard something twice")
-    return [
-        Figure(f"{size:,} phones back at once, two web processes, until all have resumed",
-               (resumed["last"] - began) / 1e9, "s", limit=at_most(10)),
     ]  # fmt: skip
 
 
@@ -219,7 +198,7 @@ class Crowd:
         assert self._process.stdout
         return json.loads(self._process.stdout.readline())
 
-    def time(self, publish: Callable[[], None]) -> float:
+    def time(self, publish: Callable[[], object]) -> float:
         """Seconds from the beginning of `publish` until everybody has heard of it; RuntimeError if not all do."""
         self.ask("expect 1")
         began = time.monotonic_ns()
@@ -231,20 +210,19 @@ class Crowd:
 
 
 class Place:
-    """Web processes on one socket with nobody connected, a manager who posts, and a crowd. Runs from entering on."""
+    """A web process with nobody connected, a manager who posts, and a crowd. Runs from entering on."""
 
-    def __init__(self, town: Town, tools: Tools, tokens: Path, webs: int = 1) -> None:
+    def __init__(self, town: Town, tools: Tools, tokens: Path) -> None:
         self._town = town
         self.tools = tools
         self.tokens = tokens
-        self._webs = webs
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Place":
         with contextlib.ExitStack() as stack:
             listening = listen("127.0.0.1", 0)
             self._port = listening.getsockname()[1]
-            self._servers = [stack.enter_context(_web(self._town, listening)) for _ in range(self._webs)]
+            self._servers = [stack.enter_context(_web(self._town, listening))]
             listening.close()
             self._manager = access.create_token(self._town.rt, self._town.admin, "manager", Role.MANAGER).secret
             self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
@@ -294,7 +272,7 @@ class Place:
         return max(self._waits)
 
     def _cpu(self) -> float:
-        return sum(_cpu(server) for server in self._servers)
+        return sum(cpu(server) for server in self._servers)
 
     def memory(self) -> int:
         """Bytes that belong to the web processes alone."""
@@ -302,12 +280,6 @@ class Place:
 
     def connections(self) -> int:
         return int(self._call("GET", "/health/ready")[1]["connections"])
-
-    def position(self) -> tuple[str, int]:
-        """Where the event log stands."""
-        with self._town.rt.store.read() as connection:
-            head = instance.head(connection)
-        return head.epoch, head.offset
 
     @contextlib.contextmanager
     def acknowledging(self, alert: str) -> Iterator[list[float]]:
@@ -374,10 +346,10 @@ class Limit:
             line.getresponse().read()
             line.close()
 
-        before = _cpu(self._server)
+        before = cpu(self._server)
         seconds = self._crowd.time(post)
         time.sleep(0.3)
-        return Round(seconds, _cpu(self._server) - before)
+        return Round(seconds, cpu(self._server) - before)
 
 
 def _post(number: int, *, everyone: bool = False) -> dict[str, Any]:
@@ -388,7 +360,7 @@ def _post(number: int, *, everyone: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tokens(town: Town, count: int, people: int) -> Path:
+def make_tokens(town: Town, count: int, people: int) -> Path:
     """A file with so many bearer tokens, which so many people share."""
     secret = [secrets.token_urlsafe(32) for _ in range(count)]
     rows = [
@@ -421,13 +393,13 @@ def _web(town: Town, listening: socket.socket) -> Iterator[psutil.Process]:
         process.wait(60)
 
 
-def _descriptors() -> int:
+def most_descriptors() -> int:
     """How many connections a process may hold; raised to what the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
