@@ -4,7 +4,6 @@ from typing import Final
 
 from anyio import to_thread
 
-from alertd.core.alert import Part
 from alertd.core.message import Message, Rendered
 from alertd.service import escalating, posting, views
 from alertd.service.runtime import Runtime
@@ -25,15 +24,16 @@ class Texts:
     def __init__(self, rt: Runtime, channel: str) -> None:
         self._rt = rt
         self._channel = channel
-        self._rendered: dict[tuple[str, int, str, Part], Rendered] = {}
+        self._rendered: dict[tuple[str, int, str, int], Rendered] = {}
         self._alerts: dict[tuple[str, int], Row] = {}
 
     async def of(self, claim: Claim) -> tuple[Row, Message]:
         """The alert's row and this recipient's copy: the same at every attempt. Raises Outdated, StoreUnavailable."""
         alert = await self._alert(claim)
-        part = escalating.part_of(alert, claim.step)
-        key = (claim.alert_id, claim.revision, claim.language, part)
+        # By step, not by part: only a plan that is read says which part of the people a step goes to.
+        key = (claim.alert_id, claim.revision, claim.language, claim.step)
         if key not in self._rendered:
+            part = escalating.part_of(alert, claim.step)
             content = posting.content_of(self._rt, alert, part)
             self._rendered[key] = views.rendered(self._rt, content, claim.language, self._channel)
         text = self._rendered[key]
