@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from alertd.store.rows import in_slices
+from alertd.store.rows import among, in_slices
 from alertd.store.schema import credentials, people
 
 Kind = Literal["token", "session", "link"]
@@ -47,7 +47,7 @@ def find_many(
             )
             .join(people, people.c.id == credentials.c.person_id)
             .where(
-                credentials.c.hash.in_(some),
+                among(connection, credentials.c.hash, some),
                 credentials.c.revoked_at.is_(None),
                 credentials.c.used_at.is_(None),
                 or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > now),

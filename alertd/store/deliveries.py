@@ -6,26 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, insert, literal, or_, select, update
 
-from alertd.core.delivery import (
-    State,
-    Transition,
-    outcome_code,
-)
+from alertd.core.delivery import State, Transition, outcome_code
 from alertd.core.flow import PRIMARY, Room
 from alertd.store import counters, unsent
 from alertd.store.columns import UtcDateTime
 from alertd.store.counters import OutcomeKind
-from alertd.store.rows import Row, in_slices
-from alertd.store.schema import (
-    alerts,
-    attempts,
-    deliveries,
-    people,
-    recipients,
-    subscriptions,
-)
+from alertd.store.rows import Row, among, in_slices
+from alertd.store.schema import alerts, attempts, deliveries, people, recipients, subscriptions
 
 _WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
 _CLAIM_ROUNDS: Final = 8  # looks past lanes that turn out to be full
@@ -100,17 +89,7 @@ def claim(
     if not taken:
         return []
     claims = _claims(connection, taken, refusals)
-    started = [
-        {
-            "delivery_id": claim.delivery_id,
-            "attempt": claim.attempt,
-            "worker_id": worker_id,
-            "provider": claim.provider,
-            "started_at": now,
-        }
-        for claim in claims
-    ]
-    connection.execute(insert(attempts), started)
+    _begin_attempts(connection, taken, now)
     return claims
 
 
@@ -160,14 +139,28 @@ def _take(connection: Connection, ids: Sequence[int], worker_id: str) -> None:
         state=State.SENDING, worker_id=worker_id, attempt=deliveries.c.attempt + 1, tries=deliveries.c.tries + 1
     )
     for some in in_slices(ids):
-        connection.execute(taken.where(deliveries.c.id.in_(some)))
+        connection.execute(taken.where(among(connection, deliveries.c.id, some)))
+
+
+def _begin_attempts(connection: Connection, taken: Mapping[int, str], now: datetime) -> None:
+    """Write that these deliveries are being attempted, each at its provider; what stands in them is not sent back."""
+    by_provider: dict[str, list[int]] = {}
+    for number, provider in taken.items():
+        by_provider.setdefault(provider, []).append(number)
+    for provider, numbers in by_provider.items():
+        for some in in_slices(numbers):
+            delivery, at = deliveries.c, literal(now, UtcDateTime)
+            begun = select(delivery.id, delivery.attempt, delivery.worker_id, literal(provider), at)
+            names = ("delivery_id", "attempt", "worker_id", "provider", "started_at")
+            rows = begun.where(among(connection, delivery.id, some))
+            connection.execute(insert(attempts).from_select(names, rows))
 
 
 def _dark(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, datetime]]:
     """Of these deliveries those with earlier attempts whose end nobody knows: by provider, when the first began."""
     query = (
         select(attempts.c.delivery_id, attempts.c.started_at, attempts.c.provider)
-        .where(attempts.c.delivery_id.in_(ids), attempts.c.ended_at.is_(None))
+        .where(among(connection, attempts.c.delivery_id, ids), attempts.c.ended_at.is_(None))
         .order_by(attempts.c.attempt)
     )
     found: dict[int, dict[str, datetime]] = {}
@@ -181,7 +174,7 @@ def _refusals(connection: Connection, ids: Sequence[int]) -> dict[int, Counter[s
     found: dict[int, Counter[str]] = {}
     for some in in_slices(ids):
         query = select(attempts.c.delivery_id, attempts.c.provider).where(
-            attempts.c.delivery_id.in_(some), attempts.c.outcome == REFUSED_RECIPIENT
+            among(connection, attempts.c.delivery_id, some), attempts.c.outcome == REFUSED_RECIPIENT
         )
         for row in connection.execute(query):
             found.setdefault(row.delivery_id, Counter())[row.provider or PRIMARY] += 1
@@ -202,6 +195,12 @@ def _others(connection: Connection, ids: Collection[int]) -> dict[int, set[str]]
     return found
 
 
+_CLAIMED: Final = (
+    "id", "attempt", "tries", "alert_id", "revision", "step", "repeat",
+    "subscription_id", "recipient_id", "channel", "lane",
+)  # fmt: skip
+
+
 def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[int, Mapping[str, int]]) -> list[Claim]:
     """The deliveries by their ids, each to be attempted at its provider."""
     claims: list[Claim] = []
@@ -209,11 +208,16 @@ def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[
         dark = _dark(connection, ids)
         others = _others(connection, list(dark)) if dark else {}
         query = (
-            select(deliveries, subscriptions.c.address, people.c.language, alerts.c.drill)
+            select(
+                *(deliveries.c[name] for name in _CLAIMED),
+                subscriptions.c.address,
+                people.c.language,
+                alerts.c.drill,
+            )
             .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
             .join(people, people.c.id == subscriptions.c.person_id)
             .join(alerts, alerts.c.id == deliveries.c.alert_id)
-            .where(deliveries.c.id.in_(ids))
+            .where(among(connection, deliveries.c.id, ids))
             .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         )
         for row in connection.execute(query):
@@ -249,7 +253,7 @@ def unclaim(connection: Connection, claims: Sequence[Claim], now: datetime) -> i
     given_back = {"state": State.PENDING, "worker_id": None, "tries": deliveries.c.tries - 1}
     for some in in_slices(ours):
         ids = [claim.delivery_id for claim in some]
-        connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**given_back))
+        connection.execute(update(deliveries).where(among(connection, deliveries.c.id, ids)).values(**given_back))
     _close_attempts(connection, [(claim, NOT_ATTEMPTED, None, now) for claim in ours])
     return len(ours)
 
@@ -260,7 +264,7 @@ def _locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
     for ids in in_slices(sorted({claim.delivery_id for claim in claims})):
         query = select(deliveries.c.id, deliveries.c.attempt, deliveries.c.state, deliveries.c.accepted_at)
         rows += connection.execute(
-            query.where(deliveries.c.id.in_(ids)).order_by(deliveries.c.id).with_for_update()
+            query.where(among(connection, deliveries.c.id, ids)).order_by(deliveries.c.id).with_for_update()
         ).all()
     return rows
 
@@ -270,7 +274,7 @@ def _lapsed(connection: Connection, ids: Sequence[int]) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for some in in_slices(ids):
         query = select(attempts.c.delivery_id, attempts.c.attempt).where(
-            attempts.c.delivery_id.in_(some), attempts.c.outcome.is_(None)
+            among(connection, attempts.c.delivery_id, some), attempts.c.outcome.is_(None)
         )
         found |= {(row.delivery_id, row.attempt) for row in connection.execute(query)}
     return found

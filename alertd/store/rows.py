@@ -4,7 +4,21 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, Column, Connection, Select, String, Table, cast, func, literal, select, update
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    Table,
+    any_,
+    cast,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -50,6 +64,16 @@ def listed(connection: Connection, values: Collection[str]) -> Select[Any]:
     if connection.dialect.name == "postgresql":
         return select(func.json_array_elements_text(cast(text, JSON)).table_valued("value"))
     return select(func.json_each(text).table_valued("value"))
+
+
+def among(connection: Connection, column: Column[T], values: Sequence[T]) -> ColumnElement[bool]:
+    """Whether `column` is one of `values`; on PostgreSQL these are one parameter, however many they are.
+
+    Of a long `IN` each value is a parameter of its own, which took a third of the processor time of a claim.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
+    return column.in_(values)
 
 
 def in_slices(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:
