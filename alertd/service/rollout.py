@@ -1,6 +1,5 @@
 """Laying down an alert to very many: the first slice with the alert itself, the others while that is on its way."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -40,11 +39,7 @@ def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False, size: int
     with rt.store.read() as connection:
         waiting = rollouts.under_way(connection)
     while waiting and not stopped():
-        began = time.monotonic()
         waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id, size)]
-        if rt.store.is_sqlite:
-            # Its other processes try for the lock now and then: somebody who never rests would keep them out.
-            time.sleep(time.monotonic() - began)
 
 
 def _carry_on(rt: Runtime, alert_id: str, size: int) -> bool:
