@@ -22,6 +22,7 @@ from alertd.store.triggers import EVIDENCE
 Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
 
 STATES: Final = tuple(State)
+_APART: Final[tuple[Filter, ...]] = ("unreachable", "outdated", "supervisors")  # what no tally says
 _PAGE: Final = 500  # people that are read at once where all are read
 
 
@@ -105,9 +106,8 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     """
     with rt.store.read() as connection:
         row = _get(connection, alert_id)
-        whose = _whose(connection, rt, row)
         counts = tallies.read(connection, alert_id)
-        apart = {name: standing.count(connection, whose[name]) for name in ("unreachable", "outdated", "supervisors")}
+        apart: dict[str, int] = {name: standing.count(connection, _whose(connection, rt, row, name)) for name in _APART}
         last = acknowledgements.last_received_at(connection, alert_id)
         groups = people.list_groups(connection)
     asked = row["asked_revision"]
@@ -171,24 +171,36 @@ def _groups(groups: list[Row], counts: Mapping[Tally, int], asked: int) -> list[
     ]
 
 
-def _whose(connection: Connection, rt: Runtime, alert: Row) -> dict[Filter | None, Whose]:
-    """Where the recipients of an alert stand; None: the whole audience."""
+def _whose(connection: Connection, rt: Runtime, alert: Row, state: Filter | None) -> Whose:
+    """The recipients of an alert who stand there; None: the whole audience."""
+    match state:
+        case "outstanding":
+            return standing.outstanding(alert)
+        case "acknowledged":
+            return standing.acknowledged(alert)
+        case "unreachable":
+            return standing.unreachable(alert, _later(connection, rt, alert))
+        case "outdated":
+            return standing.outdated(alert)
+        case "supervisors":
+            plan = Plan.from_json(alert["plan"])
+            upward = [number for number, step in enumerate(plan.steps) if step.to == "supervisors"]
+            return standing.supervisors(alert, upward)
+        case None:
+            return standing.audience(alert)
+
+
+def _later(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
+    """The channels on which a later step is still to try the outstanding."""
+    if alert["state"] != "active":
+        return set()
     plan = Plan.from_json(alert["plan"])
-    later = {
+    return {
         channel
         for run in steps.of_alert(connection, alert["id"])
-        if alert["state"] == "active" and run["started_at"] is None and plan.steps[run["step"]].to == "outstanding"
+        if run["started_at"] is None and plan.steps[run["step"]].to == "outstanding"
         for channel in plan.steps[run["step"]].channels
         if channel not in rt.missing
-    }
-    upward = [number for number, step in enumerate(plan.steps) if step.to == "supervisors"]
-    return {
-        None: standing.audience(alert),
-        "outstanding": standing.outstanding(alert),
-        "acknowledged": standing.acknowledged(alert),
-        "unreachable": standing.unreachable(alert, later),
-        "outdated": standing.outdated(alert),
-        "supervisors": standing.supervisors(alert, upward),
     }
 
 
@@ -197,9 +209,9 @@ def list_recipients(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor."""
     with rt.store.read() as connection:
-        whose = _whose(connection, rt, _get(connection, alert_id))
-        ids = standing.page(connection, whose[state], after, limit + 1)
-        items = _items(connection, alert_id, whose, ids[:limit])
+        alert = _get(connection, alert_id)
+        ids = standing.page(connection, _whose(connection, rt, alert, state), after, limit + 1)
+        items = _items(connection, rt, alert, ids[:limit])
     return items, ids[limit - 1] if len(ids) > limit else None
 
 
@@ -209,19 +221,21 @@ def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]
     """
     with rt.store.read() as connection:
         alert = _get(connection, alert_id)
-        whose = _whose(connection, rt, alert)
-        for part in (whose[None], standing.apart(alert) if whose["supervisors"] else ()):
+        told = _whose(connection, rt, alert, "supervisors")
+        for part in (standing.audience(alert), standing.apart(alert) if told else ()):
             after = None
             while ids := standing.page(connection, part, after, _PAGE):
-                yield _items(connection, alert_id, whose, ids)
+                yield _items(connection, rt, alert, ids)
                 after = ids[-1]
 
 
-def _items(
-    connection: Connection, alert_id: str, whose: Mapping[Filter | None, Whose], shown: Sequence[str]
-) -> list[dict[str, Any]]:
-    audience, answered, lost, outdated = (
-        standing.among(connection, whose[name], shown) for name in (None, "acknowledged", "unreachable", "outdated")
+def _items(connection: Connection, rt: Runtime, alert: Row, shown: Sequence[str]) -> list[dict[str, Any]]:
+    alert_id = alert["id"]
+    answered = standing.answered(connection, alert, shown)
+    audience = {person_id for person_id, revision in answered.items() if revision is not None}
+    acknowledged = {person_id for person_id in audience if (answered[person_id] or 0) >= alert["asked_revision"]}
+    lost, outdated = (
+        standing.among(connection, _whose(connection, rt, alert, state), shown) for state in ("unreachable", "outdated")
     )
     persons = people.get_many(connection, shown)
     groups = people.memberships(connection, shown)
@@ -242,7 +256,7 @@ def _items(
                 "email": persons[person_id]["email"],
                 "groups": groups[person_id],
             },
-            "state": "acknowledged" if person_id in answered else "outstanding",
+            "state": "acknowledged" if person_id in acknowledged else "outstanding",
             "unreachable": person_id in lost,
             "outdated": person_id in outdated,
             "part": "audience" if person_id in audience else "supervisor",

@@ -40,10 +40,9 @@ class Store:
             options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
         else:
             options["pool_pre_ping"] = True
-            options["connect_args"] = {
-                "connect_timeout": _BUSY_SECONDS,
-                "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC",
-            }
+            # A plan that is kept from when a table was small reads it whole when an alert has filled it.
+            settings = "-c statement_timeout=30000 -c lock_timeout=10000 -c plan_cache_mode=force_custom_plan"
+            options["connect_args"] = {"connect_timeout": _BUSY_SECONDS, "options": f"{settings} -c timezone=UTC"}
         self.engine: Engine = create_engine(parsed, **options)
         self._writing = Turn(parsed.database) if self.is_sqlite and parsed.database else nullcontext()
         self._closed = False

@@ -254,10 +254,11 @@ recipients = Table(
 )
 Index(
     "ix_recipients_hopeless",
+    recipients.c.hopeless,  # or else SQLite would not see that this is the narrowest
     recipients.c.alert_id,
     recipients.c.person_id,
     postgresql_where=recipients.c.hopeless,
-    sqlite_where=recipients.c.hopeless,
+    sqlite_where=literal_column("hopeless = 1"),  # as the queries put it
 )
 
 # Recipients whose `hopeless` is to be looked at again. Whoever of the audience has no delivery in a hopeful state is

@@ -43,17 +43,20 @@ def unreachable(alert: Row, later: Collection[str]) -> Whose:
     """The outstanding to whom no way works or still may, and who have none on a channel that is tried `later`."""
     # Whoever was to be told of an alert that was called off first need not be told any more.
     called_off = {State.CANCELLED} if alert["state"] == "cancelled" else set()
-    lost = _of(alert).where(recipients.c.answered < alert["asked_revision"], has_none_in(HOPEFUL | called_off))
+    # Neither engine is let loose on the index of the answers: it would go through all who have not answered.
+    silent = recipients.c.answered + 0 < alert["asked_revision"]
+    lost = select(recipients.c.person_id).where(silent, has_none_in(HOPEFUL | called_off))
     if later:
         way = select(func.count()).where(
             subscriptions.c.person_id == recipients.c.person_id,
-            subscriptions.c.channel.in_(later),
+            (subscriptions.c.channel + "").in_(later),  # by person, not by channel: for the same reason
             subscriptions.c.retired_at.is_(None),
             subscriptions.c.verified_at.is_not(None),
         )
         lost = lost.where(way.scalar_subquery() == 0)
     doubtful = select(doubts.c.recipient_id).where(doubts.c.alert_id == alert["id"])
-    return [lost.where(recipients.c.hopeless), lost.where(recipients.c.id.in_(doubtful))]
+    hopeless = (recipients.c.alert_id == alert["id"]) & recipients.c.hopeless
+    return [lost.where(hopeless), lost.where(recipients.c.id.in_(doubtful))]
 
 
 def outdated(alert: Row) -> Whose:
@@ -72,7 +75,7 @@ def outdated(alert: Row) -> Whose:
     holds = select(old.c.recipient_id).where(
         old.c.alert_id == alert["id"], old.c.revision < alert["revision"], old.c.state.in_(_HAS), ~replaced
     )
-    return [_of(alert).where(recipients.c.id.in_(holds))]
+    return [select(recipients.c.person_id).where(recipients.c.id.in_(holds))]
 
 
 def supervisors(alert: Row, upward: Collection[int]) -> Whose:
@@ -84,7 +87,7 @@ def supervisors(alert: Row, upward: Collection[int]) -> Whose:
         deliveries.c.revision.in_(range(1, alert["revision"] + 1)),
         deliveries.c.step.in_(upward),
     )
-    return [*apart(alert), _of(alert).where(recipients.c.id.in_(told))]
+    return [*apart(alert), select(recipients.c.person_id).where(recipients.c.id.in_(told))]
 
 
 def apart(alert: Row) -> Whose:
@@ -117,6 +120,17 @@ def among(connection: Connection, whose: Whose, person_ids: Sequence[str]) -> se
     for some in in_slices(person_ids) if whose else ():
         these = _together([query.where(recipients.c.person_id.in_(some)) for query in whose])
         found.update(connection.execute(select(these.c.person_id)).scalars())
+    return found
+
+
+def answered(connection: Connection, alert: Row, person_ids: Sequence[str]) -> dict[str, int | None]:
+    """The revision that each of these recipients has answered to; None: a supervisor who is not in the audience."""
+    found: dict[str, int | None] = {}
+    for some in in_slices(person_ids):
+        query = select(recipients.c.person_id, recipients.c.answered).where(
+            recipients.c.alert_id == alert["id"], recipients.c.person_id.in_(some)
+        )
+        found.update(connection.execute(query).tuples().all())
     return found
 
 

@@ -166,12 +166,13 @@ def _by_group(mine: CTE) -> Changes:
     up = direct.where(group_members.c.person_id.in_(select(mine.c.person_id))).cte("up", recursive=True)
     parent = select(up.c.group_id, groups.c.parent_id).join(groups, groups.c.id == up.c.above)
     up = up.union(parent.where(groups.c.parent_id.is_not(None)))
+    direct_group = group_members.c.group_id + ""  # found by person: by group, SQLite would try each person in each
     revision = cast(mine.c.answered, String)
     count = func.count(mine.c.person_id.distinct()) * mine.c.sign
     return (
         select(mine.c.alert_id, literal("group"), up.c.above, revision, count)
         .join(group_members, group_members.c.person_id == mine.c.person_id)
-        .join(up, up.c.group_id == group_members.c.group_id)
+        .join(up, up.c.group_id == direct_group)
         .group_by(mine.c.alert_id, up.c.above, revision, mine.c.sign)
     )
 

@@ -203,6 +203,11 @@ class Town:
         """A bearer token of an admin, who is one more person without an address."""
         return access.create_token(self.rt, self.admin, _CLERK, Role.ADMIN).secret
 
+    def cookie(self) -> str:
+        """The header by which a browser shows that the admin of `token` has signed in."""
+        link = access.create_link(self.rt, self.admin, _CLERK)
+        return f"alertd={access.open_session_by_link(self.rt, link.secret).secret}"
+
     def wait_until_laid_down(self, alert_id: str) -> None:
         """Return when every recipient of an alert has a delivery."""
         wait_until(lambda: not self._is_rolling_out(alert_id), _PATIENCE)

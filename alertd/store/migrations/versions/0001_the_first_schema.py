@@ -324,10 +324,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_recipients_hopeless",
         "recipients",
-        ["alert_id", "person_id"],
+        ["hopeless", "alert_id", "person_id"],
         unique=False,
-        postgresql_where=sa.column("hopeless", sa.Boolean()),
-        sqlite_where=sa.column("hopeless", sa.Boolean()),
+        postgresql_where=sa.text("hopeless"),
+        sqlite_where=sa.text("hopeless = 1"),
     )
     op.create_index(op.f("ix_recipients_person_id"), "recipients", ["person_id"], unique=False)
     op.create_table(
