@@ -130,7 +130,7 @@ def answered(connection: Connection, alert: Row, person_ids: Sequence[str]) -> d
         query = select(recipients.c.person_id, recipients.c.answered).where(
             recipients.c.alert_id == alert["id"], recipients.c.person_id.in_(some)
         )
-        found.update(connection.execute(query).tuples().all())
+        found.update({row.person_id: row.answered for row in connection.execute(query)})
     return found
 
 
