@@ -115,7 +115,7 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     for tally, count in counts.items():
         if tally.kind == "answer" and int(tally.value) >= asked:
             answers[tally.key] += count
-    recipients, acknowledged = counts.get(Tally("audience", "", ""), 0), answers.total()
+    recipients, acknowledged = row["recipients"], answers.total()
     ask = views.ask_from_json(row["ask"])
     return {
         "recipients": recipients,

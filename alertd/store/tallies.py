@@ -2,7 +2,6 @@
 
 A tally is (alert, kind, key, value) and how many there are:
 
-- `audience`: people whom the alert is for;
 - `delivery`, channel, state; `evidence`, channel, rung: deliveries;
 - `answer`, choice or "", revision: people of the audience by their last answer and the revision that it is to;
 - `group`, group, revision: the same for each group, its sub-groups' people included and each person once; revision 0:
@@ -90,10 +89,8 @@ def add_recipients(connection: Connection, alert_id: str, whose: ColumnElement[b
     locks the installation's row too does that before.
     """
     mine = (recipients.c.alert_id == alert_id) & recipients.c.answered.is_not(None) & whose
-    bounds = select(func.count(), func.min(recipients.c.id), func.max(recipients.c.id)).where(mine)
-    count, lowest, highest = connection.execute(bounds).one()
-    changes = select(literal(alert_id), literal("audience"), literal(""), literal(""), literal(count))
-    connection.execute(_adding(connection.dialect.name, changes))
+    bounds = select(func.min(recipients.c.id), func.max(recipients.c.id)).where(mine)
+    lowest, highest = connection.execute(bounds).one()
     reached = select(deliveries.c.recipient_id).where(deliveries.c.recipient_id.between(lowest, highest))
     mute = update(recipients).where(mine, recipients.c.id.not_in(reached.where(deliveries.c.state.in_(HOPEFUL))))
     connection.execute(mute.values(hopeless=True))

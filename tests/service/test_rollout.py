@@ -102,9 +102,11 @@ class TestSlices:
         number = alert(town)
         assert watching.read_alert(town, BOSS, number)["recipients"] == CROWD
         assert watching.read_course(town, number)["timetable"][0]["deliveries"] == SLICE * 3 // 2
+        summary = watching.summarise(town, number)
+        assert (summary["recipients"], summary["outstanding"], summary["unreachable"]) == (CROWD, CROWD, 0)
         rollout.carry_on(town)
         assert watching.read_course(town, number)["timetable"][0]["deliveries"] == CROWD * 3 // 2
-        assert watching.summarise(town, number)["recipients"] == CROWD
+        assert {**watching.summarise(town, number), "channels": {}} == {**summary, "channels": {}}
 
     def test_an_audience_of_exactly_one_slice_needs_no_more(self, rt: Runtime) -> None:
         crowd(rt, SLICE)
