@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 PREFIX: Final = "ALERTD_"
-_PROCESSES_MAX: Final = 16  # each is some 100 MiB and may hold 20 connections to the store
+_PROCESSES_MAX: Final = 16  # each takes memory and may hold 20 connections to the store
 
 Fault = tuple[str, str]
 Network = IPv4Network | IPv6Network
