@@ -100,8 +100,8 @@ def add_recipients(connection: Connection, alert_id: str, whose: ColumnElement[b
 
 def has_none_in(states: Collection[State]) -> ColumnElement[bool]:
     """Whether a row of `recipients` has no delivery in one of these states."""
-    # Counted for each row, by the index of recipients alone: NOT EXISTS may be planned as a walk through all deliveries,
-    # and the index of the states holds most of them.
+    # Counted for each row, by the index of recipients alone: NOT EXISTS may be planned as a walk through all
+    # deliveries, and the index of the states holds most of them.
     state = deliveries.c.state + ""
     query = select(func.count()).where(deliveries.c.recipient_id == recipients.c.id, state.in_(states))
     return query.scalar_subquery() == 0
