@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, literal, or_, select, update
 
 from alertd.core.delivery import State, Transition, outcome_code
 from alertd.core.flow import PRIMARY, Room
 from alertd.store import counters, unsent
 from alertd.store.columns import UtcDateTime
 from alertd.store.counters import OutcomeKind
-from alertd.store.rows import Row, among, in_slices
+from alertd.store.rows import Row, among, given, in_slices
 from alertd.store.schema import alerts, attempts, deliveries, people, recipients, subscriptions
 
 _WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
@@ -284,23 +284,24 @@ def _close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str
     """Write how attempts ended: outcome, reason, and when; no time when only the provider knows how."""
     if not ends:
         return
-    this = (attempts.c.delivery_id == bindparam("its_delivery")) & (attempts.c.attempt == bindparam("its_attempt"))
-    ended = (
-        update(attempts)
-        .where(this)
-        .values(outcome=bindparam("its_outcome"), reason=bindparam("its_reason"), ended_at=bindparam("its_end"))
-    )
     values = [
         {
-            "its_delivery": claim.delivery_id,
-            "its_attempt": claim.attempt,
-            "its_outcome": outcome,
-            "its_reason": reason,
-            "its_end": end,
+            "delivery_id": claim.delivery_id,
+            "attempt": claim.attempt,
+            "outcome": outcome,
+            "reason": reason,
+            "ended_at": end,
         }
         for claim, outcome, reason, end in ends
     ]
-    connection.execute(ended, values)
+    for some in in_slices(values):
+        its = given(connection, some, _END).c
+        this = (attempts.c.delivery_id == its.delivery_id) & (attempts.c.attempt == its.attempt)
+        ended = update(attempts).where(this)
+        connection.execute(ended.values(outcome=its.outcome, reason=its.reason, ended_at=its.ended_at))
+
+
+_END: Final = (attempts.c.delivery_id, attempts.c.attempt, attempts.c.outcome, attempts.c.reason, attempts.c.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +342,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
             values.append(_values(settlement, State.DELIVERED if is_shown else settlement.transition.state, now))
     if not written:
         return []
-    connection.execute(_SETTLED, values)
+    for some in in_slices(values):
+        _write(connection, some)
     _close_attempts(
         connection, [(each.claim, each.outcome, each.reason, None if each.dark else now) for each in written]
     )
@@ -353,37 +355,45 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     return written
 
 
-_SETTLED: Final = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("its_id"))
-    .values(
-        state=bindparam("its_state"),
-        reason=bindparam("its_reason"),
-        worker_id=None,
-        due_at=func.coalesce(bindparam("its_due_at", type_=UtcDateTime), deliveries.c.due_at),
-        accepted_at=func.coalesce(bindparam("its_acceptance", type_=UtcDateTime), deliveries.c.accepted_at),
-        provider=bindparam("its_provider"),
-        provider_id=func.coalesce(
-            bindparam("its_provider_id", type_=deliveries.c.provider_id.type), deliveries.c.provider_id
-        ),
-        tries=deliveries.c.tries - bindparam("its_uncounted", type_=deliveries.c.tries.type),
-        holds=deliveries.c.holds + bindparam("its_hold", type_=deliveries.c.holds.type),
+def _write(connection: Connection, values: Sequence[Row]) -> None:
+    its = given(connection, values, _OUTCOME).c
+    settled = (
+        update(deliveries)
+        .where(deliveries.c.id == its.id)
+        .values(
+            state=its.state,
+            reason=its.reason,
+            worker_id=None,
+            due_at=func.coalesce(its.due_at, deliveries.c.due_at),
+            accepted_at=func.coalesce(its.accepted_at, deliveries.c.accepted_at),
+            provider=its.provider,
+            provider_id=func.coalesce(its.provider_id, deliveries.c.provider_id),
+            tries=deliveries.c.tries - its.tries,
+            holds=deliveries.c.holds + its.holds,
+        )
     )
+    connection.execute(settled)
+
+
+_OUTCOME: Final = tuple(
+    deliveries.c[name]
+    for name in ("id", "state", "reason", "due_at", "accepted_at", "provider", "provider_id", "tries", "holds")
 )
 
 
 def _values(settlement: Settlement, state: State, now: datetime) -> dict[str, Any]:
+    """What changes; of `tries` and `holds` by how much."""
     after = settlement.transition
     return {
-        "its_id": settlement.claim.delivery_id,
-        "its_state": state,
-        "its_reason": None if state is State.DELIVERED else settlement.reason,
-        "its_due_at": after.due_at,
-        "its_acceptance": now if after.state is State.SENT else None,
-        "its_provider": settlement.provider or settlement.claim.provider,
-        "its_provider_id": kept(after.provider_id),
-        "its_uncounted": 0 if after.counted else 1,
-        "its_hold": int(after.state is State.HELD),
+        "id": settlement.claim.delivery_id,
+        "state": state,
+        "reason": None if state is State.DELIVERED else settlement.reason,
+        "due_at": after.due_at,
+        "accepted_at": now if after.state is State.SENT else None,
+        "provider": settlement.provider or settlement.claim.provider,
+        "provider_id": kept(after.provider_id),
+        "tries": 0 if after.counted else 1,
+        "holds": int(after.state is State.HELD),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -9,6 +10,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Dialect,
+    FromClause,
     Select,
     String,
     Table,
@@ -17,9 +20,12 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+
+from alertd.store.columns import UtcDateTime
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -64,6 +70,27 @@ def listed(connection: Connection, values: Collection[str]) -> Select[Any]:
     if connection.dialect.name == "postgresql":
         return select(func.json_array_elements_text(cast(text, JSON)).table_valued("value"))
     return select(func.json_each(text).table_valued("value"))
+
+
+def given(connection: Connection, rows: Sequence[Row], columns: Sequence[Column[Any]]) -> FromClause:
+    """`rows`, by the names of these columns and of their types, as a table to join with: one parameter in all."""
+    dialect = connection.dialect
+    made = [{column.name: _plain(column, row[column.name], dialect) for column in columns} for row in rows]
+    text = literal(json.dumps(made), String)
+    if dialect.name == "postgresql":
+        there = func.json_to_recordset(cast(text, JSON)).table_valued(*(Column(c.name, c.type) for c in columns))
+        return there.render_derived(name="given", with_types=True)
+    each = func.json_each(text).table_valued("value")
+    values = (func.json_extract(each.c.value, f"$.{column.name}") for column in columns)
+    typed = (type_coerce(value, column.type) for value, column in zip(values, columns, strict=True))
+    return select(*(value.label(column.name) for value, column in zip(typed, columns, strict=True))).subquery("given")
+
+
+def _plain(column: Column[Any], value: Any, dialect: Dialect) -> Any:
+    """A value as JSON can carry it to a column."""
+    if isinstance(column.type, UtcDateTime):
+        value = column.type.process_bind_param(value, dialect)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def among(connection: Connection, column: Column[T], values: Sequence[T]) -> ColumnElement[bool]:
