@@ -349,10 +349,10 @@ deliveries = Table(
     Column("opened_at", UtcDateTime),
     UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
     Index("ix_deliveries_channel_state_rank_due_at", "channel", "state", "rank", "due_at"),
+    Index("ix_deliveries_state_worker_id", "state", "worker_id"),
 )
 # What only few rows have costs the others nothing.
 for index, column, is_there in (
-    ("ix_deliveries_worker_id", deliveries.c.worker_id, deliveries.c.state == literal_column("'sending'")),
     ("ix_deliveries_provider_id", deliveries.c.provider_id, deliveries.c.provider_id.is_not(None)),
     ("ix_deliveries_held", deliveries.c.alert_id, deliveries.c.state == literal_column("'held'")),
 ):

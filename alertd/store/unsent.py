@@ -4,20 +4,18 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, literal_column, or_, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 
 from alertd.core.delivery import RANK_ACKNOWLEDGED, RANKS_OF_A_KIND, State
 from alertd.store.rows import in_slices
 from alertd.store.schema import alerts, deliveries, subscriptions, workers
 
-# Written out, not a parameter: an index over some of the rows serves only who says which at once.
-_IS_HELD_BY_A_WORKER: Final = deliveries.c.state == literal_column(f"'{State.SENDING}'")
 _COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off: no attempt lasts so long
 
 
 def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
     """Give back what dead workers held: due again at once. Returns how many."""
-    query = update(deliveries).where(_IS_HELD_BY_A_WORKER, deliveries.c.worker_id.in_(worker_ids))
+    query = update(deliveries).where(deliveries.c.state == State.SENDING, deliveries.c.worker_id.in_(worker_ids))
     lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
     return connection.execute(lapsed).rowcount
 
@@ -26,7 +24,7 @@ def lapse_orphans(connection: Connection, now: datetime) -> int:
     """Give back what workers hold that are not even listed any more."""
     listed = select(workers.c.id)
     query = update(deliveries).where(
-        _IS_HELD_BY_A_WORKER,
+        deliveries.c.state == State.SENDING,
         or_(deliveries.c.worker_id.is_(None), deliveries.c.worker_id.not_in(listed)),
     )
     lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")

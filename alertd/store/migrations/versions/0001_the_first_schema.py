@@ -445,14 +445,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("provider_id IS NOT NULL"),
     )
     op.create_index(op.f("ix_deliveries_recipient_id"), "deliveries", ["recipient_id"], unique=False)
-    op.create_index(
-        "ix_deliveries_worker_id",
-        "deliveries",
-        ["worker_id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'sending'"),
-        sqlite_where=sa.text("state = 'sending'"),
-    )
+    op.create_index("ix_deliveries_state_worker_id", "deliveries", ["state", "worker_id"], unique=False)
     op.create_index(op.f("ix_deliveries_subscription_id"), "deliveries", ["subscription_id"], unique=False)
     op.create_table(
         "attempts",
