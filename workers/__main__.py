@@ -1,5 +1,6 @@
 """Root of the worker and clock processes: `python -m workers worker --channel sms`, `python -m workers clock`."""
 
+import _thread
 import argparse
 import os
 import signal
@@ -47,8 +48,11 @@ def _work(parts: Parts, arguments: argparse.Namespace) -> None:
 
 def _tick(parts: Parts, worker_id: str) -> None:
     clock = Clock(parts.rt, worker_id, parts.settings.tick_seconds)
-    signal.signal(signal.SIGTERM, lambda *_: clock.stop())
-    signal.signal(signal.SIGINT, lambda *_: clock.stop())
+    for each in (signal.SIGTERM, signal.SIGINT):
+        # In a thread of its own: a handler runs in the middle of whatever the main thread does, and may be
+        # interrupted by the next signal (a parent's death is told twice). `stop` could then wait for a lock that
+        # is held below it.
+        signal.signal(each, lambda *_: _thread.start_new_thread(clock.stop, ()))
     clock.run()
 
 

@@ -180,7 +180,13 @@ class WorkerProcess:
 
     def _listen_for_signals(self) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, lambda *_: self._stop())
+            signal.signal(each, lambda *_: self._asked())
+
+    def _asked(self) -> None:
+        # A parent's death is told twice: the second signal must not find the first in the middle of a lock.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        self._stop()
 
     async def _beat(self) -> None:
         while True:
