@@ -21,7 +21,7 @@ from alertd.compose import Parts, compose, read_settings
 from alertd.core.audience import Audience
 from alertd.core.delivery import State
 from alertd.core.roles import Role
-from alertd.service import access, posting
+from alertd.service import access, posting, rollout
 from alertd.service import directory as residents
 from alertd.service.posting import Draft
 from alertd.store import instance, people, rollouts
@@ -114,7 +114,7 @@ class Town:
                 )
 
     def post(self, title: str = "避難所を開設しました") -> str:
-        """Issue an alert to everyone through the service; its id."""
+        """Issue an alert to everyone through the service, wholly laid down: there may be no clock; its id."""
         draft = Draft(
             board="general",
             title=title,
@@ -123,7 +123,9 @@ class Town:
             audience=Audience(everyone=True),
             drill=False,
         )
-        return str(posting.post(self.rt, self.admin, draft).body["alert"]["id"])
+        alert_id = str(posting.post(self.rt, self.admin, draft).body["alert"]["id"])
+        rollout.carry_on(self.rt)
+        return alert_id
 
     @contextlib.contextmanager
     def workers(self, channel: str, count: int = 1) -> Iterator[list[psutil.Process]]:
