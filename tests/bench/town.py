@@ -33,6 +33,7 @@ from tests.services import Redis, wait_until
 Engine = Literal["sqlite", "postgresql"]
 ENGINES: Final[tuple[Engine, ...]] = ("sqlite", "postgresql")
 NAMES: Final[dict[Engine, str]] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_TITLE: Final = "避難所を開設しました"
 _ADMIN: Final = "boss"  # nobody's name: in no audience
 _CLERK: Final = "clerk"
 _PATIENCE: Final = 900.0  # seconds for whatever is measured to come to its end
@@ -113,8 +114,13 @@ class Town:
                     ],
                 )
 
-    def post(self, title: str = "避難所を開設しました") -> str:
+    def post(self, title: str = _TITLE) -> str:
         """Issue an alert to everyone through the service, wholly laid down: there may be no clock; its id."""
+        alert_id = self._issue(title)
+        rollout.carry_on(self.rt)
+        return alert_id
+
+    def _issue(self, title: str = _TITLE) -> str:
         draft = Draft(
             board="general",
             title=title,
@@ -123,9 +129,7 @@ class Town:
             audience=Audience(everyone=True),
             drill=False,
         )
-        alert_id = str(posting.post(self.rt, self.admin, draft).body["alert"]["id"])
-        rollout.carry_on(self.rt)
-        return alert_id
+        return str(posting.post(self.rt, self.admin, draft).body["alert"]["id"])
 
     @contextlib.contextmanager
     def workers(self, channel: str, count: int = 1) -> Iterator[list[psutil.Process]]:
@@ -180,8 +184,9 @@ class Town:
     def deliver(self, workers: Sequence[psutil.Process]) -> Delivered:
         """Issue an alert to everyone, and wait until every delivery is settled."""
         before = sum(map(_cpu, workers))
-        alert_id = self.post()
+        alert_id = self._issue()
         posted_at = time.time()
+        rollout.carry_on(self.rt)
         deadline = time.monotonic() + _PATIENCE
         while self._is_under_way(alert_id):
             if time.monotonic() > deadline:
