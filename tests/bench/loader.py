@@ -18,7 +18,7 @@ from typing import Final
 
 _BEAT: Final = 0.002  # seconds between two looks at what is due, when there is a rate
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LATE: Final = 60.0  # seconds
+_LATE: Final = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
