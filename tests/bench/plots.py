@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from tests.bench.figures import Curve, number
 
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 620, 50, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 600, 50, 300
 _COLOURS: Final = ("#0b5cad", "#c2410c", "#15803d", "#7c3aed", "#a16207")
 _STYLE: Final = (
     "text{font:13px sans-serif;fill:#333}.title{font-size:16px}.grid{stroke:#ddd}"
