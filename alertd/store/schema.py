@@ -1,4 +1,7 @@
-"""Every table. Times are aware UTC; ids are strings that the service makes or people choose."""
+"""Every table. Times are aware UTC; ids are strings that the service makes or people choose.
+
+One module, however long it grows: tables refer to each other, and the migrations are compared with all of them at once.
+"""
 
 from sqlalchemy import (
     JSON,
