@@ -88,7 +88,7 @@ def read_token(token: str, keys: TokenKeys) -> tuple[int, Way] | None:
 
 def _encode(recipient: int, way: Way, key_id: int, key: bytes) -> str:
     body = recipient.to_bytes(6, "big") + bytes((way.number, key_id))
-    mac = hmac.new(key, b"acknowledgement:" + body, sha256).digest()[:_MAC]
+    mac = hmac.digest(key, b"acknowledgement:" + body, "sha256")[:_MAC]
     return urlsafe_b64encode(body + mac).decode()
 
 

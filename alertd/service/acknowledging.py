@@ -38,10 +38,15 @@ class Acknowledging:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """What is kept: JSON for the outside, and whether it was the person's first answer."""
+    """What is kept, and whether it was the person's first answer."""
 
-    body: Mapping[str, Any]
+    row: Row
     first: bool
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """JSON for the outside."""
+        return acknowledgement_view(self.row)
 
 
 def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknowledged | Exception]:
@@ -65,7 +70,7 @@ def acknowledge_all(rt: Runtime, wishes: Sequence[Acknowledging]) -> list[Acknow
         kept = acknowledgements.keep_all(connection, [answer for answer, _ in answers], asked)
         unsent.demote(connection, kept.rows.keys())
         for (answer, index), first in zip(answers, kept.firsts, strict=True):
-            results[index] = Acknowledged(acknowledgement_view(kept.rows[answer.recipient_id]), first)
+            results[index] = Acknowledged(kept.rows[answer.recipient_id], first)
             if wishes[index].by is not None:
                 _record_proxy(connection, answer)
     for alert_id in {answer.alert_id for answer, _ in answers}:
@@ -228,12 +233,17 @@ class Letter:
     silent: Sequence[str] = ()  # the names of those who have not answered and whose supervisor this person is
 
 
-def open_letter(rt: Runtime, token: str) -> Letter:
-    """The alert behind a link. Changes nothing. Raises NotFound for a token that we did not make."""
+def read_link(rt: Runtime, token: str) -> tuple[int, Way]:
+    """The recipient number of a link, and the way it went. Raises NotFound for a token that we did not make."""
     read = read_token(token, rt.tokens)
     if read is None or read[1] is Way.BEACON:
         raise NotFound("this link is not complete or not ours")
-    number, way = read
+    return read
+
+
+def open_letter(rt: Runtime, token: str) -> Letter:
+    """The alert behind a link. Changes nothing. Raises NotFound for a token that we did not make."""
+    number, way = read_link(rt, token)
     with rt.store.read() as connection:
         recipient = alerts.recipient(connection, number)
         alert = alerts.get(connection, recipient["alert_id"]) if recipient else None

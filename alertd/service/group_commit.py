@@ -30,8 +30,7 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._run())
-        # A caller that gives up (a closed connection) takes nothing back: the write goes on.
-        return await asyncio.shield(future)
+        return await future
 
     async def drain(self) -> None:
         """Return when nothing waits any more."""
@@ -43,9 +42,12 @@ class GroupCommit(Generic[Item, Result]):
             while self._waiting:
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 for (_, future), result in zip(group, await self._results([item for item, _ in group]), strict=True):
+                    # A caller that gave up (a closed connection) takes nothing back: theirs was written too.
+                    if future.cancelled():
+                        continue
                     if isinstance(result, Exception):
                         future.set_exception(result)
-                        future.exception()  # seen: the caller may have gone
+                        future.exception()  # seen: the caller may give up just now
                     else:
                         future.set_result(result)
         finally:

@@ -3,11 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Insert, String, bindparam, func, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from alertd.store import tallies
-from alertd.store.rows import Row, in_slices, insert_new, rows_by
+from alertd.store.rows import Row, as_json, at_once, in_slices, insert_new, rows_by, table_of
 from alertd.store.schema import acknowledgements, recipients, replies
 
 
@@ -52,13 +55,46 @@ def keep_all(connection: Connection, answers: Sequence[Answer], asked: Mapping[s
     for answer in answers:
         earliest.setdefault(answer.recipient_id, answer)
     rows = {recipient_id: _row(answer) for recipient_id, answer in earliest.items()}
-    made = set(insert_new(connection, acknowledgements, list(rows.values()), "recipient_id"))
+    made = _insert_new(connection, rows)
     firsts = [answer.recipient_id in made and earliest[answer.recipient_id] is answer for answer in answers]
     again = [answer for answer, first in zip(answers, firsts, strict=True) if not first]
     for answer in again:
         _keep_as_last(connection, answer, asked[answer.alert_id])
     tallies.take_answers(connection, rows.keys())
     return Kept({**rows, **of_many(connection, [answer.recipient_id for answer in again])}, firsts)
+
+
+def _insert_new(connection: Connection, rows: Mapping[int, Row]) -> set[int]:
+    """Insert the rows of those recipients who have none yet; who these were."""
+    if not rows:
+        return set()
+    dialect = connection.dialect
+    parameters = {"rows": as_json(dialect, list(rows.values()), _GIVEN)}
+    if dialect.name == "postgresql":
+        return set(connection.execute(_inserting(dialect.name), parameters).scalars())
+    # There is one writer at a time: who has none now has none until we are done.
+    ids = acknowledgements.c.recipient_id
+    there = {
+        number for some in in_slices(list(rows)) for (number,) in at_once(connection, select(ids).where(ids.in_(some)))
+    }
+    connection.execute(_inserting(dialect.name), parameters)
+    return rows.keys() - there
+
+
+# What the first answer is is the last one, too.
+_GIVEN: Final = tuple(column for column in acknowledgements.c if not column.name.startswith("last_"))
+
+
+@cache  # a statement of so many columns takes longer to put together than to execute
+def _inserting(dialect: str) -> Insert:
+    its = table_of(dialect, bindparam("rows", type_=String), _GIVEN).c
+    names = [column.name for column in acknowledgements.c]
+    chosen = select(*(its[name.replace("last_", "first_")] for name in names))
+    if dialect == "postgresql":
+        new = postgresql.insert(acknowledgements).from_select(names, chosen)
+        return new.on_conflict_do_nothing().returning(acknowledgements.c.recipient_id)
+    # After a SELECT, `ON CONFLICT` needs a WHERE before it: otherwise SQLite takes it for a join's ON.
+    return sqlite.insert(acknowledgements).from_select(names, chosen.where(true())).on_conflict_do_nothing()
 
 
 def _row(answer: Answer) -> dict[str, object]:
@@ -99,7 +135,7 @@ def answered_reply(connection: Connection, channel: str, message_id: str) -> str
 def keep_reply(connection: Connection, channel: str, message_id: str, answer: str, now: datetime) -> None:
     """Remember a message and what was written back."""
     row = {"channel": channel, "message_id": message_id, "answer": answer, "received_at": now}
-    insert_new(connection, replies, [row], "message_id")
+    insert_new(connection, replies, row)
 
 
 def of(connection: Connection, recipient_id: int) -> Row | None:

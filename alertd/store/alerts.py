@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, insert, or_, select, update
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State
-from alertd.store.rows import Row, in_slices, rows_by
+from alertd.store.rows import Row, among, at_once, in_slices, rows_by
 from alertd.store.schema import (
     acknowledgements,
     alert_revisions,
@@ -119,7 +119,12 @@ def recipient(connection: Connection, number: int) -> Row | None:
 
 def recipients_of(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
     """The person and alert behind each of these recipient numbers that there is."""
-    return rows_by(connection, recipients.c.id, numbers)
+    found: dict[int, Row] = {}
+    for some in in_slices(list(numbers)):
+        query = select(recipients.c.id, recipients.c.alert_id, recipients.c.person_id)
+        for number, alert_id, person_id in at_once(connection, query.where(among(connection, recipients.c.id, some))):
+            found[number] = {"alert_id": alert_id, "person_id": person_id}
+    return found
 
 
 def numbers_of_part(connection: Connection, alert_id: str, part: Part) -> dict[str, int]:
@@ -140,10 +145,9 @@ def recipient_numbers(connection: Connection, alert_id: str, person_ids: Sequenc
     """Of these people those who were told of an alert, each with their recipient number."""
     found: dict[str, int] = {}
     for some in in_slices(person_ids):
-        query = select(recipients.c.person_id, recipients.c.id).where(
-            recipients.c.alert_id == alert_id, recipients.c.person_id.in_(some)
-        )
-        found.update({row.person_id: row.id for row in connection.execute(query)})
+        query = select(recipients.c.person_id, recipients.c.id)
+        theirs = (recipients.c.alert_id == alert_id) & among(connection, recipients.c.person_id, some)
+        found.update((person_id, number) for person_id, number in at_once(connection, query.where(theirs)))
     return found
 
 

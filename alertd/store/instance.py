@@ -30,8 +30,8 @@ class Key:
 def ensure(connection: Connection, *, name: str, epoch: str, now: datetime) -> Instance:
     """The installation's row, made with these values if there is none; the board `general` likewise."""
     first = {"id": 1, "name": name, "epoch": epoch, "event_offset": 0, "people_version": 0, "created_at": now}
-    insert_new(connection, instance, [first], "id")
-    insert_new(connection, boards, [{"id": "general", "name": "全般 / General", "created_at": now}], "id")
+    insert_new(connection, instance, first)
+    insert_new(connection, boards, {"id": "general", "name": "全般 / General", "created_at": now})
     row = connection.execute(select(instance.c.name, instance.c.epoch)).one()
     return Instance(row.name, row.epoch)
 
@@ -71,7 +71,7 @@ def head(connection: Connection) -> Position:
 
 def add_key(connection: Connection, purpose: str, key_id: str, value: str, now: datetime) -> None:
     """Keep a key unless one of that id is kept already."""
-    insert_new(connection, keys, [{"id": key_id, "purpose": purpose, "value": value, "created_at": now}], "id")
+    insert_new(connection, keys, {"id": key_id, "purpose": purpose, "value": value, "created_at": now})
 
 
 def use_key(connection: Connection, purpose: str, key_id: str, now: datetime) -> None:

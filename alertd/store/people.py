@@ -68,7 +68,7 @@ def add_new(connection: Connection, person_id: str, values: Mapping[str, Any], n
     if get(connection, person_id) is not None:
         return False
     made = {**_DEFAULTS, **values, "id": person_id, "created_at": now, "updated_at": now}
-    return bool(insert_new(connection, people, [{**made, "version": bump_version(connection)}], "id"))
+    return insert_new(connection, people, {**made, "version": bump_version(connection)})
 
 
 def add_all(connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime, at_version: int) -> None:
@@ -225,7 +225,7 @@ def add_subscriptions(connection: Connection, rows: Sequence[Mapping[str, Any]])
 
 def add_subscription(connection: Connection, values: Mapping[str, Any]) -> tuple[str, bool]:
     """(id, made) of the person's subscription to that address; one that was retired comes back to life."""
-    if insert_new(connection, subscriptions, [values], "id"):
+    if insert_new(connection, subscriptions, values):
         return str(values["id"]), True
     same = (
         (subscriptions.c.person_id == values["person_id"])

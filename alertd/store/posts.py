@@ -75,7 +75,7 @@ def _visible(reader: Reader | None) -> Any:
 def claim_key(connection: Connection, person_id: str, key: str, request_hash: str, now: datetime) -> Row | None:
     """Take an Idempotency-Key for this transaction; the row of an earlier request with it, or None when it is new."""
     row = {"person_id": person_id, "key": key, "request_hash": request_hash, "created_at": now}
-    if insert_new(connection, idempotency, [row], "key"):
+    if insert_new(connection, idempotency, row):
         return None
     query = select(idempotency).where(idempotency.c.person_id == person_id, idempotency.c.key == key)
     return connection.execute(query).one()._asdict()

@@ -31,19 +31,11 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-def insert_new(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]], returning: str) -> list[Any]:
-    """Insert the rows that are not there yet; the `returning` column of those that were really made."""
-    if not values:
-        return []
-    if connection.dialect.name == "postgresql":
-        # A column of a row would be a parameter of its own, and those of a hundred answers take longer than the rest.
-        names = list(values[0])
-        rows = given(connection, values, [table.c[name] for name in names])
-        new = postgresql.insert(table).from_select(names, select(*(rows.c[name] for name in names)))
-        return list(connection.execute(new.on_conflict_do_nothing().returning(table.c[returning])).scalars())
-    # Handed over beside the statement, not in it: so it is compiled once, whatever the number of rows.
-    made = sqlite.insert(table).on_conflict_do_nothing().returning(table.c[returning])
-    return list(connection.execute(made, list(values)).scalars())
+def insert_new(connection: Connection, table: Table, row: Row) -> bool:
+    """Insert a row unless one is there that it would clash with; True when it was made."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(table).values(**row).on_conflict_do_nothing().returning(literal(True))
+    return connection.execute(new).first() is not None
 
 
 def put_row(connection: Connection, table: Table, row_id: str, values: Row, defaults: Row) -> bool:
@@ -54,7 +46,7 @@ def put_row(connection: Connection, table: Table, row_id: str, values: Row, defa
     changed = update(table).where(table.c.id == row_id).values(**values)
     if connection.execute(changed).rowcount:
         return False
-    if insert_new(connection, table, [{**defaults, **values, "id": row_id}], "id"):
+    if insert_new(connection, table, {**defaults, **values, "id": row_id}):
         return True
     connection.execute(changed)
     return False
@@ -79,16 +71,39 @@ def listed(connection: Connection, values: Collection[str]) -> Select[Any]:
 
 def given(connection: Connection, rows: Sequence[Row], columns: Sequence[Column[Any]]) -> FromClause:
     """`rows`, by the names of these columns and of their types, as a table to join with: one parameter in all."""
-    dialect = connection.dialect
-    made = [{column.name: _plain(column, row[column.name], dialect) for column in columns} for row in rows]
-    text = literal(json.dumps(made), String)
-    if dialect.name == "postgresql":
+    text = literal(as_json(connection.dialect, rows, columns), String)
+    return table_of(connection.dialect.name, text, columns)
+
+
+def table_of(dialect: str, text: ColumnElement[str], columns: Sequence[Column[Any]]) -> FromClause:
+    """The rows of such a parameter: for a statement that is put together once."""
+    if dialect == "postgresql":
         there = func.json_to_recordset(cast(text, JSON)).table_valued(*(Column(c.name, c.type) for c in columns))
         return there.render_derived(name="given", with_types=True)
     each = func.json_each(text).table_valued("value")
     values = (func.json_extract(each.c.value, f"$.{column.name}") for column in columns)
     typed = (type_coerce(value, column.type) for value, column in zip(values, columns, strict=True))
     return select(*(value.label(column.name) for value, column in zip(typed, columns, strict=True))).subquery("given")
+
+
+def as_json(dialect: Dialect, rows: Sequence[Row], columns: Sequence[Column[Any]]) -> str:
+    """The parameter that `table_of` reads."""
+    made = [{column.name: _plain(column, row[column.name], dialect) for column in columns} for row in rows]
+    return json.dumps(made)
+
+
+def at_once(connection: Connection, query: Select[Any]) -> list[Sequence[Any]]:
+    """The rows of a query for numbers and words, as lists.
+
+    On SQLite as one value: for each row that it steps to, the driver lets go of the interpreter and queues for it
+    again, which beside a busy thread took ten times as long as all the rest.
+    """
+    if connection.dialect.name == "postgresql":
+        return [list(row) for row in connection.execute(query)]
+    rows = query.subquery()
+    text = connection.execute(select(func.json_group_array(func.json_array(*rows.c)))).scalar_one()
+    found: list[Sequence[Any]] = json.loads(text)
+    return found
 
 
 def _plain(column: Column[Any], value: Any, dialect: Dialect) -> Any:

@@ -15,7 +15,7 @@ TAKEN: Final = (State.SENT, State.DELIVERED)  # by the provider, at least
 
 def begin(connection: Connection, day: str, due_at: datetime) -> bool:
     """Take the day's test into this transaction; False when somebody has it already."""
-    return bool(insert_new(connection, self_tests, [{"day": day, "due_at": due_at}], "day"))
+    return insert_new(connection, self_tests, {"day": day, "due_at": due_at})
 
 
 def has_begun(connection: Connection, day: str) -> bool:

@@ -53,6 +53,8 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
 
     app = Starlette(
         routes=[
+            # First what a whole town asks for at once: paths are tried one after another.
+            *letter.routes,
             Route("/openapi.json", describe),
             WebSocketRoute("/api/v1/stream", sockets.stream_endpoint),
             *routes(api.ENDPOINTS),

@@ -32,6 +32,8 @@ Model = TypeVar("Model", bound=BaseModel)
 async def read_body(request: Request, most: int = REQUEST_MAX) -> bytes:
     """The body; HTTPException 413 as soon as it is larger than `most` bytes."""
     declared = request.headers.get("content-length", "0")
+    if declared == "0" and "transfer-encoding" not in request.headers:
+        return b""
     if declared.isdigit() and int(declared) > most:
         raise HTTPException(413, f"a request's body may have at most {most} bytes")
     body = bytearray()

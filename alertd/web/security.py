@@ -5,7 +5,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -131,12 +131,23 @@ _POLICY: Final = "; ".join(
 )
 
 
+_TOLD: Final = (
+    ("content-security-policy", _POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),  # not no-referrer: forms would then come with `Origin: null`
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+)
+
+
 class SecurityHeaders:
     """Tells browsers what pages may load, and to keep nothing: links carry proofs, pages carry people."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        self._https = https
+        secure = (("strict-transport-security", "max-age=31536000"),) if https else ()
+        # Made once: in the hour of an alert every answer takes them along.
+        self._headers = [(name.encode(), value.encode()) for name, value in (*_TOLD, *secure)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -145,16 +156,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = _POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "same-origin"  # not no-referrer: forms would then come with `Origin: null`
-                headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-                headers["Cross-Origin-Opener-Policy"] = "same-origin"
-                if "cache-control" not in headers:
-                    headers["Cache-Control"] = "no-store"
-                if self._https:
-                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                own = message["headers"]
+                kept = [] if any(name == b"cache-control" for name, _ in own) else [(b"cache-control", b"no-store")]
+                message["headers"] = [*own, *self._headers, *kept]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

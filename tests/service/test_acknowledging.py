@@ -145,6 +145,17 @@ class TestGroups:
         assert watching.summarise(rt, alert_id)["answers"] == {"safe": 1, "hurt": 1}
         assert bell.rung == [f"changed:{alert_id}"]
 
+    def test_whoever_changes_their_mind_within_one_group_has_both_kept(
+        self, rt: Runtime, alert_id: str
+    ) -> None:
+        wishes = [Acknowledging(Way.PUSH, alert_id, "taro", answer=choice) for choice in ("safe", "hurt")]
+        first, last = acknowledge_all(rt, wishes)
+        assert isinstance(first, Acknowledged)
+        assert isinstance(last, Acknowledged)
+        assert (first.first, last.first) == (True, False)
+        assert (last.body["answer"], last.body["first"]["answer"]) == ("hurt", "safe")
+        assert watching.summarise(rt, alert_id)["answers"] == {"safe": 0, "hurt": 1}
+
     def test_many_who_answer_at_once_are_counted_once_each(self, rt: Runtime, alert_id: str) -> None:
         results = at_once(
             lambda turn: answer(rt, alert_id, ("taro", "hanako")[turn % 2], answer=("safe", "hurt")[turn % 2]),

@@ -2,7 +2,7 @@
 
 from starlette.routing import Mount, Route
 
-from alertd.web.pages import board, compose, doctor, files, letter, live, mine, plans, revise, settings, sign_in
+from alertd.web.pages import board, compose, doctor, files, live, mine, plans, revise, settings, sign_in
 from alertd.web.pages.errors import error_page
 from alertd.web.templating import STATIC_DIR
 
@@ -38,10 +38,6 @@ routes: list[Route | Mount] = [
     Route("/me/settings", settings.change_password, methods=["POST"]),
     Route("/me/settings/quiet-hours", settings.change_quiet_hours, methods=["POST"]),
     Route("/me/settings/self-test", settings.change_self_test, methods=["POST"]),
-    Route("/a/{token}", letter.show_letter, methods=["GET"]),
-    Route("/a/{token}", letter.answer_letter, methods=["POST"]),
-    Route("/a/{token}/opened", letter.open_by_person, methods=["POST"]),
-    Route("/b/{token}", letter.show_beacon, methods=["POST"]),
     Route("/service-worker.js", files.service_worker),
     Route("/manifest.webmanifest", files.manifest),
     Route("/favicon.ico", files.favicon),

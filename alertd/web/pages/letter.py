@@ -7,10 +7,11 @@ from typing import Any, Final
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from alertd.core.errors import Invalid, NotFound, StoreUnavailable
 from alertd.service import views
-from alertd.service.acknowledging import Acknowledging, Letter, open_letter
+from alertd.service.acknowledging import Acknowledging, Letter, open_letter, read_link
 from alertd.service.reaching import record_display, record_fetch, record_open
 from alertd.web.bodies import error_response, read_form
 from alertd.web.context import Web, in_thread, web_of
@@ -95,27 +96,35 @@ async def show_beacon(request: Request) -> Response:
 
 
 async def answer_letter(request: Request) -> Response:
-    """Keeps the answer; the token is the proof, so there is no other field to check."""
-    page, letter = await _open(request)
+    """Keeps the answer; the token is the proof, so there is no other field to check.
+
+    A whole town answers at once: until the answer is kept nothing is read that the group commit does not read for all.
+    """
+    web, token = web_of(request), str(request.path_params["token"])
     form = Form(await read_form(request))
-    wish = Acknowledging(
-        letter.way,
-        recipient=letter.recipient,
-        answer=form.maybe("answer"),
-        comment=form.maybe("comment"),
-        revision=form.number("revision"),
-    )
     as_json = "application/json" in request.headers.get("accept", "")
     try:
-        kept = await page.web.acknowledgements.submit(wish)
+        recipient, way = read_link(web.rt, token)
+        wish = Acknowledging(
+            way,
+            recipient=recipient,
+            answer=form.maybe("answer"),
+            comment=form.maybe("comment"),
+            revision=form.number("revision"),
+        )
+        kept = await web.acknowledgements.submit(wish)
+    except NotFound:
+        web.limits.spend(BAD_CREDENTIALS, "letter", client_address(request))
+        raise
     except Invalid as fault:
         if as_json:
             return error_response(422, fault.code, fault.message, fault.details)
+        page, letter = await _open(request)
         return await _respond(page, letter, status=422, faults=fault.details, comment=form.one("comment"))
     if as_json:
         return JSONResponse({"acknowledged": kept.body})
-    _, fresh = await _open(request)
-    return await _respond(page, fresh, just_now=True)
+    page, letter = await _open(request)
+    return await _respond(page, letter, just_now=True)
 
 
 async def _open(request: Request) -> tuple[Page, Letter]:
@@ -154,3 +163,11 @@ async def _respond(
         comment=comment,
         just_now=just_now,
     )
+
+
+routes: Final = [
+    Route("/a/{token}", answer_letter, methods=["POST"]),
+    Route("/a/{token}", show_letter, methods=["GET"]),
+    Route("/a/{token}/opened", open_by_person, methods=["POST"]),
+    Route("/b/{token}", show_beacon, methods=["POST"]),
+]

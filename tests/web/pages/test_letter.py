@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from alertd.core.acknowledgement import Way
 from alertd.core.alert import Ask, Choice
@@ -98,3 +99,12 @@ def test_a_drill_is_never_taken_for_real(site: Site, enter: Enter, drill: bool, 
         text = re.sub(r"data-[\w-]+=\"[^\"]*\"", "", boss.get(path + ("?lang=en")).text)
         assert there in text
         assert absent not in text
+
+
+def test_an_answer_from_a_button_costs_no_transaction_but_its_group_s(site: Site, enter: Enter) -> None:
+    """A whole town answers within minutes: what each of them reads beforehand is what bounds how fast."""
+    path, visitor = site.letter(site.post(), "tanaka", Way.PUSH), enter(None)
+    begun: list[object] = []
+    event.listen(site.rt.store.engine, "begin", begun.append)
+    assert visitor.post(path, accept="application/json").status == 200
+    assert len(begun) == 1

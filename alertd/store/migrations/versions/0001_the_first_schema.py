@@ -382,11 +382,6 @@ def upgrade() -> None:
         sa.Column("last_late", sa.Boolean(), nullable=False),
         sa.Column("last_answered_at", UtcDateTime(), nullable=False),
         sa.Column("last_received_at", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_acknowledgements_alert_id")),
-        sa.ForeignKeyConstraint(["first_by"], ["people.id"], name=op.f("fk_acknowledgements_first_by")),
-        sa.ForeignKeyConstraint(["last_by"], ["people.id"], name=op.f("fk_acknowledgements_last_by")),
-        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_acknowledgements_person_id")),
-        sa.ForeignKeyConstraint(["recipient_id"], ["recipients.id"], name=op.f("fk_acknowledgements_recipient_id")),
         sa.PrimaryKeyConstraint("recipient_id", name=op.f("pk_acknowledgements")),
     )
     op.create_index(
