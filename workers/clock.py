@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import escalating, heartbeat, rollout, self_test
+from alertd.service import escalating, heartbeat, revising, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, instance, leftovers, receipts, tallies, unsent
@@ -97,7 +97,8 @@ class Clock:
 
     def _roll_out(self) -> None:
         while not self._stopping.wait(_ROLLOUT_SECONDS):
-            _do(partial(rollout.carry_on, self._rt, self._stopping.is_set))
+            for carry_on in (rollout.carry_on, revising.carry_on, escalating.carry_on):
+                _do(partial(carry_on, self._rt, self._stopping.is_set))
 
     def beat(self) -> None:
         """Count this clock's heartbeat up once. Raises StoreUnavailable."""

@@ -267,8 +267,7 @@ def _silent_under(connection: Connection, alert: Row, person_id: str) -> list[st
     )
     if not told:
         return []
-    above = escalating.supervision(connection, list(escalating.outstanding(connection, alert)))
-    mine = people.get_many(connection, [silent for silent, told_of in above.items() if person_id in told_of])
+    mine = people.get_many(connection, escalating.silent_under(connection, alert, person_id))
     return sorted(row["name"] for row in mine.values())
 
 

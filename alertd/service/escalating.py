@@ -1,6 +1,6 @@
 """Carrying out a plan: who a step goes to, its deliveries, and starting what is due."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,11 +11,11 @@ from alertd.core.alert import Part
 from alertd.core.delivery import State, rank
 from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, steps, unsent
+from alertd.store import alerts, deliveries, following, people, standing, steps, unsent
 from alertd.store.people import UsableWay
 from alertd.store.rows import Row
 
-_UNDER_WAY: Final = (State.PENDING, State.SENDING)
+SLICE: Final = 1_000  # people in one transaction: some 100 ms, for which other writers of an SQLite file wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,72 +105,120 @@ def lay_down(
 
 
 def start_due(rt: Runtime, limit: int = 20) -> int:
-    """Start runs of living alerts' plans whose time has come, `limit` at most; how many. Any number of clocks may."""
+    """Start runs of living alerts' plans whose time has come, `limit` at most; how many. Any number of clocks may.
+
+    What goes to very many is begun here, and left to `carry_on`.
+    """
     now = rt.now()
     with rt.store.read() as connection:
         waiting = steps.due(connection, now, limit)
-    started = 0
-    for run in waiting:
-        with rt.store.write() as connection:
-            channels = _start(connection, rt, run, now)
-        if channels is None:
-            continue
-        started += 1
-        rt.bell.work(channels)
-        rt.bell.changed(run["alert_id"])
-    return started
+    return sum(_start(rt, run, now) for run in waiting)
 
 
-def _start(connection: Connection, rt: Runtime, run: Row, now: datetime) -> set[str] | None:
-    """Carry a run out, if it is nobody else's: the channels that have work now, None when it was taken already."""
-    alert = alerts.lock(connection, run["alert_id"])
-    if alert is None or alert["state"] != "active" or alert["expires_at"] <= now:
-        return None
-    if not steps.start(connection, run["alert_id"], run["step"], run["repeat"], now):
-        return None
-    if steps.is_overtaken(connection, run, now):
-        steps.finish(connection, run["alert_id"], run["step"], run["repeat"], 0)
-        return set()
-    step = Plan.from_json(alert["plan"]).steps[run["step"]]
-    silent = outstanding(connection, alert)
-    if step.to == "supervisors":
-        persons, numbers = _supervisors(connection, alert, list(silent))
-    else:
-        persons, numbers = list(people.get_many(connection, silent).values()), silent
-    found = _not_under_way(connection, alert, step.to, targets(connection, step.channels, persons))
-    # What our own fault holds is tried again by the later step, and not a second time beside it.
-    unsent.replace_held(connection, run["alert_id"], [target.subscription_id for target in found])
-    channels = lay_down(connection, rt, alert, found, numbers, step=run["step"], repeat=run["repeat"])
-    steps.finish(connection, run["alert_id"], run["step"], run["repeat"], len(found))
+def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Lay down what is left of runs that have been started, slice by slice, a transaction each, until all is or
+    `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next.
+    """
+    with rt.store.read() as connection:
+        waiting = steps.unfinished(connection)
+    while waiting and not stopped():
+        waiting = [run for run in waiting if _carry_on(rt, run)]
+
+
+def _start(rt: Runtime, run: Row, now: datetime) -> bool:
+    """Carry a run out, as far as one slice goes, if it is nobody else's; whether it was not."""
+    with rt.store.read() as connection:
+        alert = alerts.get(connection, run["alert_id"])
+        step = Plan.from_json(alert["plan"]).steps[run["step"]] if alert else None
+        above = find_supervisors(connection, alert) if alert and step and step.to == "supervisors" else set()
+    with rt.store.write() as connection:
+        alert = alerts.lock(connection, run["alert_id"])
+        if alert is None or step is None or _is_over(alert, now):
+            return False
+        if not steps.start(connection, run["alert_id"], run["step"], run["repeat"], now):
+            return False
+        if steps.is_overtaken(connection, run, now):
+            channels = _tell(connection, rt, alert, run, {})
+        elif step.to == "supervisors":
+            channels = _tell(connection, rt, alert, run, _as_recipients(connection, alert, above))
+        else:
+            channels = _tell_next(connection, rt, alert, run, "")
+    rt.bell.work(channels)
+    rt.bell.changed(run["alert_id"])
+    return True
+
+
+def _carry_on(rt: Runtime, run: Row) -> bool:
+    """Lay down the next slice of a run; whether there is more."""
+    with rt.store.write() as connection:
+        alert = alerts.lock(connection, run["alert_id"])
+        after = steps.position(connection, run)
+        if alert is None or after is None or following.position(connection, alert) is not None:
+            return False
+        if _is_over(alert, rt.now()):
+            steps.advance(connection, run, None)
+            return False
+        channels = _tell_next(connection, rt, alert, run, after)
+        is_left = steps.position(connection, run) is not None
+    rt.bell.work(channels)
+    rt.bell.changed(run["alert_id"])
+    return is_left
+
+
+def _is_over(alert: Row, now: datetime) -> bool:
+    return alert["state"] != "active" or bool(alert["expires_at"] <= now)
+
+
+def _tell_next(connection: Connection, rt: Runtime, alert: Row, run: Row, after: str) -> set[str]:
+    """Lay down a run for the next of the outstanding after that person; the channels that have work."""
+    silent = standing.page(connection, standing.outstanding(alert), after, SLICE)
+    active = people.active_of(connection, silent)
+    numbers = alerts.recipient_numbers(connection, alert["id"], [each for each in silent if each in active])
+    channels = _tell(connection, rt, alert, run, numbers)
+    steps.advance(connection, run, silent[-1] if len(silent) == SLICE else None)
     return channels
 
 
-def outstanding(connection: Connection, alert: Row) -> dict[str, int]:
-    """Who of the audience has not acknowledged and is still there, each with their recipient number."""
-    answered = alerts.acknowledged_people(connection, alert)
-    numbers = alerts.numbers_of_part(connection, alert["id"], "audience")
-    silent = [person_id for person_id in numbers if person_id not in answered]
-    active = people.active_of(connection, silent)
-    return {person_id: numbers[person_id] for person_id in silent if person_id in active}
+def _tell(connection: Connection, rt: Runtime, alert: Row, run: Row, numbers: Mapping[str, int]) -> set[str]:
+    """Lay down a run for these people; the channels that have work now."""
+    step = Plan.from_json(alert["plan"]).steps[run["step"]]
+    persons = list(people.get_many(connection, list(numbers)).values())
+    found = _not_under_way(connection, alert, step.to, targets(connection, step.channels, persons), numbers)
+    # What our own fault holds is tried again by the later step, and not a second time beside it.
+    unsent.replace_held(connection, run["alert_id"], [target.subscription_id for target in found])
+    channels = lay_down(connection, rt, alert, found, numbers, step=run["step"], repeat=run["repeat"])
+    steps.count(connection, run["alert_id"], run["step"], run["repeat"], len(found))
+    return channels
 
 
-def _supervisors(connection: Connection, alert: Row, silent: Sequence[str]) -> tuple[list[Row], dict[str, int]]:
-    """The active supervisors of the silent, made recipients where they are none yet, and their numbers."""
-    found = people.get_many(connection, find_supervisors(connection, silent))
-    active = sorted(person_id for person_id, row in found.items() if row["active"])
+def _as_recipients(connection: Connection, alert: Row, person_ids: Collection[str]) -> dict[str, int]:
+    """Those of these supervisors who are active, made recipients where they are none yet, with their numbers."""
+    active = sorted(people.active_of(connection, person_ids))
     numbers = alerts.recipient_numbers(connection, alert["id"], active)
-    new = [person_id for person_id in active if person_id not in numbers]
-    if new:
-        numbers |= alerts.add_recipients(connection, alert["id"], new, part="supervisor")
-    return [found[person_id] for person_id in active], numbers
+    alerts.add_supervisors(connection, alert["id"], [person_id for person_id in active if person_id not in numbers])
+    return alerts.recipient_numbers(connection, alert["id"], active)
 
 
-def find_supervisors(connection: Connection, person_ids: Sequence[str]) -> set[str]:
-    """Everybody who is told when these people stay silent."""
-    return set().union(*supervision(connection, person_ids).values())
+def find_supervisors(connection: Connection, alert: Row) -> set[str]:
+    """Everybody who is told that people of an alert's audience stay silent."""
+    found: set[str] = set()
+    after = ""
+    while silent := standing.page(connection, standing.outstanding(alert), after, SLICE):
+        active = people.active_of(connection, silent)
+        found = found.union(*supervision(connection, active).values())
+        after = silent[-1]
+    return found
 
 
-def supervision(connection: Connection, person_ids: Sequence[str]) -> dict[str, set[str]]:
+def silent_under(connection: Connection, alert: Row, person_id: str) -> set[str]:
+    """Of whose silence that supervisor is told."""
+    theirs = sorted(people.members_below(connection, person_id))
+    silent = standing.among(connection, standing.outstanding(alert), theirs)
+    above = supervision(connection, people.active_of(connection, silent))
+    return {silent_person for silent_person, told in above.items() if person_id in told}
+
+
+def supervision(connection: Connection, person_ids: Collection[str]) -> dict[str, set[str]]:
     """For each of these people the supervisors who are told of their silence."""
     parents, by_group = people.parents(connection), people.supervisors(connection)
     return {
@@ -179,13 +227,15 @@ def supervision(connection: Connection, person_ids: Sequence[str]) -> dict[str, 
     }
 
 
-def _not_under_way(connection: Connection, alert: Row, to: To, found: Sequence[Target]) -> list[Target]:
+def _not_under_way(
+    connection: Connection, alert: Row, to: To, found: Sequence[Target], numbers: Mapping[str, int]
+) -> list[Target]:
     """Without those to whom this very revision is still on its way: a second copy would say nothing new.
 
     (To a supervisor it would: their copy speaks of others.)
     """
     alike = [number for number, step in enumerate(Plan.from_json(alert["plan"]).steps) if step.to == to]
-    busy = alerts.subscriptions_with(connection, alert["id"], alert["revision"], _UNDER_WAY, alike)
+    busy = alerts.busy(connection, alert, alike, list(numbers.values()))
     return [target for target in found if target.subscription_id not in busy]
 
 

@@ -1,6 +1,6 @@
 """Saying something else, or that it is over: a new revision goes where the earlier ones went."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -14,7 +14,8 @@ from alertd.service import escalating, views
 from alertd.service.escalating import Target
 from alertd.service.posting import claim_key, fingerprint_of
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, instance, people, posts, steps, unsent
+from alertd.store import alerts, following, instance, people, posts, standing, steps, unsent
+from alertd.store.following import Following
 from alertd.store.rows import Row
 
 CANCEL_LIFE: Final = timedelta(hours=1)  # at least so long is tried to tell people that it is over
@@ -35,10 +36,14 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
     """Update an alert or call it off; the alert as it is then, with how many `deliveries` that comes to.
 
     It goes to exactly those who got an earlier version, on the ways it went; an update also takes the place of what had
-    not gone out yet, while what a cancelled alert had still to send is sent to nobody. Raises NotFound, Invalid, and
+    not gone out yet, while what a cancelled alert had still to send is sent to nobody. Of very many people all but the
+    first are left to `carry_on`; nothing of an earlier version goes out meanwhile. Raises NotFound, Invalid, and
     Conflict when the alert is over. `key` is the caller's Idempotency-Key, as in `posting.post`.
     """
     now = rt.now()
+    with rt.store.read() as connection:
+        # Of a million people this takes seconds, for which nobody else needs to wait.
+        comes_to = following.count(connection, alert_id, rt.channels, waiting=revision.kind != "cancel")
     with rt.store.write() as connection:
         if key is not None:
             request = {"alert": alert_id, **asdict(revision)}
@@ -52,9 +57,6 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
             raise Conflict("this alert says something else by now: look at it, then decide again")
         _check(alert, revision, over=alert["state"] != "active" or alert["expires_at"] <= now)
         number = alert["revision"] + 1
-        # First of all: whatever a worker has claimed before this has gone, whatever it has not never will.
-        waiting = unsent.supersede(connection, alert_id, number, now)
-        went = _went(connection, alert)
         values: dict[str, Any] = {
             "revision": number,
             "revision_kind": revision.kind,
@@ -74,17 +76,17 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
         revised = {**alert, **values}
         if revision.ask_again:
             steps.restart(connection, alert_id, timetable(Plan.from_json(alert["plan"])), now, alert["expires_at"])
-        wanted = went if revision.kind == "cancel" else went | waiting
-        sent, channels = _send(connection, rt, revised, wanted)
+        following.begin(connection, alert_id, number, "")
+        channels = _lay_down_next(connection, rt, revised, "")
         instance.record(
             connection,
             at=now,
             actor=actor.person_id,
             action=f"alert.{revision.kind}",
             object=alert_id,
-            details={"revision": number, "deliveries": sent, "ask_again": revision.ask_again},
+            details={"revision": number, "deliveries": comes_to.deliveries, "ask_again": revision.ask_again},
         )
-        answer = {**views.alert(revised), "deliveries": sent}
+        answer = {**views.alert(revised), "deliveries": comes_to.deliveries}
         if key is not None:
             posts.keep_response(connection, actor.person_id, key, answer)
         alerts.append_event(connection, alert_id, views.facts(revised), now)
@@ -94,12 +96,28 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
-    """Whom a revision would go to: so many people, at so many addresses."""
+def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Lay down what is left of revisions, slice by slice, a transaction each, until all is or `stopped` says so. Any
+    number of processes may, and one that dies leaves the rest to the next.
+    """
+    with rt.store.read() as connection:
+        waiting = list(connection.execute(following.under_way()).scalars())
+    while waiting and not stopped():
+        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id)]
 
-    people: int
-    deliveries: int
+
+def _carry_on(rt: Runtime, alert_id: str) -> bool:
+    """Lay down the next slice of an alert's current revision; whether there is more."""
+    with rt.store.write() as connection:
+        alert = alerts.lock(connection, alert_id)
+        after = following.position(connection, alert) if alert is not None else None
+        if alert is None or after is None:
+            return False
+        channels = _lay_down_next(connection, rt, alert, after)
+        is_left = following.position(connection, alert) is not None
+    rt.bell.work(channels)
+    rt.bell.changed(alert_id)
+    return is_left
 
 
 def foresee(rt: Runtime, alert_id: str, kind: RevisionKind) -> Following:
@@ -108,11 +126,7 @@ def foresee(rt: Runtime, alert_id: str, kind: RevisionKind) -> Following:
         alert = alerts.get(connection, alert_id)
         if alert is None or alert["kind"] != "alert":
             raise NotFound(f"there is no alert {alert_id!r}")
-        went = _went(connection, alert)
-        _, waiting = alerts.went_to(connection, alert_id, alert["revision"])
-        wanted = went if kind == "cancel" else went | waiting
-        found = _targets(connection, rt, alerts.numbers_of(connection, alert_id), wanted)
-    return Following(len({target.person_id for target in found}), len(found))
+        return following.count(connection, alert_id, rt.channels, waiting=kind != "cancel")
 
 
 def _check(alert: Row, revision: Revision, *, over: bool) -> None:
@@ -128,22 +142,20 @@ def _check(alert: Row, revision: Revision, *, over: bool) -> None:
         raise Invalid(faults)
 
 
-def _went(connection: Connection, alert: Row) -> set[str]:
-    """The subscriptions that any version went to."""
-    went: set[str] = set()
-    for revision in range(1, alert["revision"] + 1):
-        went |= alerts.went_to(connection, alert["id"], revision)[0]
-    return went
-
-
-def _send(
-    connection: Connection, rt: Runtime, alert: Mapping[str, Any], subscription_ids: set[str]
-) -> tuple[int, set[str]]:
-    """Lay down the current revision's deliveries where it is wanted."""
-    numbers = alerts.numbers_of(connection, alert["id"])
-    found = _targets(connection, rt, numbers, subscription_ids)
-    answered = alerts.acknowledged_people(connection, alert)
-    return len(found), escalating.lay_down(connection, rt, alert, found, numbers, answered=answered)
+def _lay_down_next(connection: Connection, rt: Runtime, alert: Row, after: str) -> set[str]:
+    """Lay down the current revision for the next people after that one; the channels that have work now."""
+    numbers = following.page(connection, alert["id"], after, escalating.SLICE)
+    persons, recipients = list(numbers), list(numbers.values())
+    # First of all: whatever a worker has claimed before this has gone, whatever it has not never will.
+    waiting = unsent.supersede(connection, alert["id"], alert["revision"], recipients)
+    went = following.went_to(connection, alert, recipients)
+    found = _targets(connection, rt, numbers, went if alert["revision_kind"] == "cancel" else went | waiting)
+    reached = standing.answered(connection, alert, persons)
+    answered = {person_id for person_id, revision in reached.items() if (revision or 0) >= alert["asked_revision"]}
+    channels = escalating.lay_down(connection, rt, alert, found, numbers, answered=answered)
+    is_last = len(numbers) < escalating.SLICE
+    following.advance(connection, alert["id"], alert["revision"], None if is_last else persons[-1])
+    return channels
 
 
 def _targets(

@@ -7,14 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, insert, or_, select, update
 
-from alertd.core.alert import Part
 from alertd.core.delivery import State
 from alertd.store.rows import Row, among, at_once, in_slices, rows_by
 from alertd.store.schema import (
     acknowledgements,
     alert_revisions,
     alerts,
-    attempts,
     deliveries,
     events,
     instance,
@@ -62,21 +60,17 @@ def revisions(connection: Connection, alert_id: str) -> list[Row]:
 
 def lock(connection: Connection, alert_id: str) -> Row | None:
     """An alert that nobody else changes until this transaction ends."""
-    # Not so hard a lock that answers, which refer to the alert, would have to wait for it.
+    # Not so hard a lock that rows which refer to the alert would have to wait for it.
     query = select(alerts).where(alerts.c.id == alert_id).with_for_update(key_share=True)
     row = connection.execute(query).first()
     return row._asdict() if row else None
 
 
-def add_recipients(
-    connection: Connection, alert_id: str, person_ids: Sequence[str], part: Part = "audience"
-) -> dict[str, int]:
-    """Make people recipients; the recipient number of everybody who has this part in it."""
-    fixed = {"alert_id": alert_id, "part": part, "answered": 0 if part == "audience" else None, "hopeless": False}
-    rows = [{**fixed, "person_id": person_id} for person_id in person_ids]
-    if rows:
-        connection.execute(insert(recipients), rows)
-    return numbers_of_part(connection, alert_id, part)
+def add_supervisors(connection: Connection, alert_id: str, person_ids: Sequence[str]) -> None:
+    """Make people recipients who are not in the audience."""
+    fixed = {"alert_id": alert_id, "part": "supervisor", "answered": None, "hopeless": False}
+    if person_ids:
+        connection.execute(insert(recipients), [{**fixed, "person_id": person_id} for person_id in person_ids])
 
 
 def get(connection: Connection, alert_id: str) -> Row | None:
@@ -125,20 +119,6 @@ def recipients_of(connection: Connection, numbers: Sequence[int]) -> dict[int, R
         for number, alert_id, person_id in at_once(connection, query.where(among(connection, recipients.c.id, some))):
             found[number] = {"alert_id": alert_id, "person_id": person_id}
     return found
-
-
-def numbers_of_part(connection: Connection, alert_id: str, part: Part) -> dict[str, int]:
-    """The people whom an alert is for, or the supervisors who were told, each with their recipient number."""
-    query = select(recipients.c.person_id, recipients.c.id).where(
-        recipients.c.alert_id == alert_id, recipients.c.part == part
-    )
-    return {row.person_id: row.id for row in connection.execute(query)}
-
-
-def numbers_of(connection: Connection, alert_id: str) -> dict[str, int]:
-    """Everybody who was told of an alert, supervisors included, each with their recipient number."""
-    query = select(recipients.c.person_id, recipients.c.id).where(recipients.c.alert_id == alert_id)
-    return {row.person_id: row.id for row in connection.execute(query)}
 
 
 def recipient_numbers(connection: Connection, alert_id: str, person_ids: Sequence[str]) -> dict[str, int]:
@@ -235,50 +215,16 @@ def events_for(
     return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query.limit(limit))]
 
 
-def acknowledged_people(connection: Connection, alert: Row) -> dict[str, str | None]:
-    """Who of the audience has acknowledged what `alert` (its row) now asks, with their last answer."""
-    query = (
-        select(acknowledgements.c.person_id, acknowledgements.c.last_answer)
-        .join(recipients, recipients.c.id == acknowledgements.c.recipient_id)
-        .where(
-            acknowledgements.c.alert_id == alert["id"],
-            acknowledgements.c.last_revision >= alert["asked_revision"],
-            recipients.c.part == "audience",
+def busy(connection: Connection, alert: Row, among_steps: Collection[int], numbers: Sequence[int]) -> set[str]:
+    """The subscriptions of these recipients to which the current revision, by one of these steps, is on its way."""
+    found: set[str] = set()
+    for some in in_slices(numbers):
+        query = select(deliveries.c.subscription_id).where(
+            deliveries.c.recipient_id.in_(some),
+            deliveries.c.alert_id == alert["id"],
+            deliveries.c.revision == alert["revision"],
+            deliveries.c.step.in_(list(among_steps)),
+            deliveries.c.state.in_((State.PENDING, State.SENDING)),
         )
-    )
-    return {row.person_id: row.last_answer for row in connection.execute(query)}
-
-
-def subscriptions_with(
-    connection: Connection, alert_id: str, revision: int, states: Collection[State], among_steps: Collection[int]
-) -> set[str]:
-    """The subscriptions whose delivery of this revision, by one of these steps, is in one of `states`."""
-    query = select(deliveries.c.subscription_id).where(
-        deliveries.c.alert_id == alert_id,
-        deliveries.c.revision == revision,
-        deliveries.c.step.in_(list(among_steps)),
-        deliveries.c.state.in_(list(states)),
-    )
-    return set(connection.execute(query).scalars())
-
-
-def went_to(connection: Connection, alert_id: str, revision: int) -> tuple[set[str], set[str]]:
-    """Where an alert's revision went, and where it has not gone yet but was still to go: two sets of subscriptions.
-
-    It went where the provider took it, where somebody has seen it, and where nobody can rule it out: under way, or
-    ended in the dark.
-    """
-    dark = exists().where(
-        attempts.c.delivery_id == deliveries.c.id, attempts.c.ended_at.is_(None), deliveries.c.attempt > 0
-    )
-    seen = deliveries.c.displayed_at.is_not(None) | deliveries.c.opened_at.is_not(None)
-    query = select(deliveries.c.subscription_id, deliveries.c.state, or_(dark, seen).label("dark")).where(
-        deliveries.c.alert_id == alert_id, deliveries.c.revision == revision
-    )
-    went, waiting = set(), set()
-    for row in connection.execute(query):
-        if row.dark or row.state in (State.SENDING, State.SENT, State.DELIVERED):
-            went.add(row.subscription_id)
-        elif row.state in (State.PENDING, State.HELD):
-            waiting.add(row.subscription_id)
-    return went, waiting - went
+        found.update(connection.execute(query).scalars())
+    return found

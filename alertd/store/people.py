@@ -127,6 +127,15 @@ def supervisors(connection: Connection) -> dict[str, list[str]]:
     return found
 
 
+def members_below(connection: Connection, supervisor_id: str) -> set[str]:
+    """Who is in a group that somebody supervises, or in one below it."""
+    own = select(group_supervisors.c.group_id.label("id")).where(group_supervisors.c.person_id == supervisor_id)
+    below = own.cte("below", recursive=True)
+    below = below.union(select(groups.c.id).join(below, groups.c.parent_id == below.c.id))
+    query = select(group_members.c.person_id).where(group_members.c.group_id.in_(select(below.c.id)))
+    return set(connection.execute(query).scalars())
+
+
 def members(connection: Connection) -> dict[str, set[str]]:
     """Each group's direct members, by group id."""
     found: dict[str, set[str]] = {}

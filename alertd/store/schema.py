@@ -206,6 +206,7 @@ alert_revisions = Table(
     Column("body", Text, nullable=False),
     Column("asks_again", Boolean, nullable=False),
     Column("created_by", Id, ForeignKey("people.id"), nullable=False),
+    Column("after", Id),  # while it is being laid down: the last person it is for; otherwise null
     made_at(),
 )
 
@@ -229,6 +230,7 @@ steps = Table(
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("due_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
+    Column("after", Id),  # while it is being laid down: the last person it is for; otherwise null
     Column("deliveries", Integer),  # how many it came to
     Index("ix_steps_started_at_due_at", "started_at", "due_at"),
 )

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_, update
 
 from alertd.core.alert import MAX_LIFE
 from alertd.core.escalation import Run
+from alertd.store import following
 from alertd.store.rows import Row, put_row
 from alertd.store.schema import alerts, plans, rollouts, steps
 
@@ -27,7 +28,7 @@ def restart(
         at = asked_at + run.after
         if run.after > timedelta() and at < expires_at:
             this = (steps.c.alert_id == alert_id) & (steps.c.step == run.step) & (steps.c.repeat == run.repeat)
-            again = {"due_at": at, "started_at": None, "deliveries": None}
+            again = {"due_at": at, "started_at": None, "after": None, "deliveries": None}
             connection.execute(update(steps).where(this).values(**again))
 
 
@@ -39,8 +40,8 @@ def due(connection: Connection, now: datetime, limit: int = 20) -> list[Row]:
         # No alert lives longer: what dead ones left undone need not be looked at for ever.
         .where(steps.c.started_at.is_(None), steps.c.due_at <= now, steps.c.due_at > now - MAX_LIFE)
         .where(alerts.c.state == "active")
-        # Who has not been told at all yet cannot be asked again.
-        .where(steps.c.alert_id.not_in(select(rollouts.c.alert_id)))
+        # Who has not been told at all yet, or not of what the alert says now, cannot be asked again.
+        .where(steps.c.alert_id.not_in(select(rollouts.c.alert_id)), steps.c.alert_id.not_in(following.under_way()))
         .order_by(steps.c.due_at, steps.c.alert_id, steps.c.step, steps.c.repeat)
         .limit(limit)
     )
@@ -55,10 +56,28 @@ def start(connection: Connection, alert_id: str, step: int, repeat: int, now: da
     return connection.execute(query.values(started_at=now)).rowcount == 1
 
 
-def finish(connection: Connection, alert_id: str, step: int, repeat: int, deliveries: int) -> None:
-    """Say how many deliveries a run came to."""
-    query = update(steps).where(steps.c.alert_id == alert_id, steps.c.step == step, steps.c.repeat == repeat)
-    connection.execute(query.values(deliveries=deliveries))
+def unfinished(connection: Connection) -> list[Row]:
+    """The runs that were started and are not laid down for everybody yet, unless what their alert says now is not
+    either.
+    """
+    query = select(steps).where(steps.c.after.is_not(None), steps.c.alert_id.not_in(following.under_way()))
+    return [row._asdict() for row in connection.execute(query.order_by(steps.c.due_at, steps.c.alert_id))]
+
+
+def position(connection: Connection, run: Row) -> str | None:
+    """The last person for whom a run is laid down; None when it is for everybody."""
+    found: str | None = connection.execute(select(steps.c.after).where(_this(run))).scalar_one()
+    return found
+
+
+def advance(connection: Connection, run: Row, after: str | None) -> None:
+    """Everybody up to that person is done; None: everybody is."""
+    connection.execute(update(steps).where(_this(run)).values(after=after))
+
+
+def _this(run: Row) -> ColumnElement[bool]:
+    this = (run["alert_id"], run["step"], run["repeat"])
+    return tuple_(steps.c.alert_id, steps.c.step, steps.c.repeat) == this
 
 
 def count(connection: Connection, alert_id: str, step: int, repeat: int, deliveries: int) -> None:

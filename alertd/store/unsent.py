@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, true, update
 
 from alertd.core.delivery import RANK_ACKNOWLEDGED, RANKS_OF_A_KIND, State
+from alertd.store import following
 from alertd.store.rows import in_slices
 from alertd.store.schema import alerts, deliveries, subscriptions, workers
 
@@ -101,12 +102,22 @@ def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
             connection.execute(behind.values(rank=deliveries.c.rank - among + RANK_ACKNOWLEDGED))
 
 
-def supersede(connection: Connection, alert_id: str, revision: int, now: datetime) -> set[str]:
-    """Cancel what of an alert's versions before `revision` has not gone out yet; the subscriptions it was for."""
+def supersede(connection: Connection, alert_id: str, revision: int, numbers: Sequence[int]) -> set[str]:
+    """Cancel what of an alert's versions before `revision` has not gone out yet to these recipients; the subscriptions
+    it was for.
+    """
+    found: set[str] = set()
+    for some in in_slices(numbers):
+        found |= _supersede(connection, alert_id, revision, deliveries.c.recipient_id.in_(some))
+    return found
+
+
+def _supersede(connection: Connection, alert_id: str, revision: int, which: ColumnElement[bool]) -> set[str]:
     unsent = select(deliveries.c.id).where(
         deliveries.c.alert_id == alert_id,
         deliveries.c.revision < revision,
         deliveries.c.state.in_((State.PENDING, State.HELD)),
+        which,
     )
     cancelled = (
         update(deliveries)
@@ -121,10 +132,12 @@ def supersede_left(connection: Connection, now: datetime) -> int:
     """Cancel what came back after its attempt but is not the current version any more. Returns how many."""
     revised = select(alerts.c.id, alerts.c.revision).where(
         alerts.c.revision > 1,
+        alerts.c.id.not_in(following.under_way()),  # what goes to them there is still to be seen from what waits
         alerts.c.expires_at > now,
         or_(alerts.c.state == "active", alerts.c.closed_at > now - _COMES_BACK_WITHIN),
     )
-    return sum(len(supersede(connection, row.id, row.revision, now)) for row in connection.execute(revised).all())
+    rows = connection.execute(revised).all()
+    return sum(len(_supersede(connection, row.id, row.revision, true())) for row in rows)
 
 
 def replace_held(connection: Connection, alert_id: str, subscription_ids: Collection[str]) -> None:

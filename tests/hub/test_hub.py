@@ -85,7 +85,7 @@ class TestPublishing:
         hub.ring()
         assert await line.offset() == 1
         with rt.store.read() as reading:
-            assert "zoe" not in alerts.numbers_of(reading, number)
+            assert alerts.recipient_of(reading, number, "zoe") is None
         again = await attached(hub, "zoe", after=0)
         await again.heard()
         assert await again.offset() == 1
@@ -203,7 +203,7 @@ class TestResuming:
         assert await (first := await attached(hub, "taro", after=0)).offset() == 0
         assert await first.offset() == 1
         with rt.store.write() as writing:
-            alerts.add_recipients(writing, alert_id, ["chief"], part="supervisor")
+            alerts.add_supervisors(writing, alert_id, ["chief"])
         chief = await attached(hub, "chief", after=0)
         assert [await chief.offset() for _ in range(2)] == [0, 1]
 

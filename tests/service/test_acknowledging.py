@@ -145,9 +145,7 @@ class TestGroups:
         assert watching.summarise(rt, alert_id)["answers"] == {"safe": 1, "hurt": 1}
         assert bell.rung == [f"changed:{alert_id}"]
 
-    def test_whoever_changes_their_mind_within_one_group_has_both_kept(
-        self, rt: Runtime, alert_id: str
-    ) -> None:
+    def test_whoever_changes_their_mind_within_one_group_has_both_kept(self, rt: Runtime, alert_id: str) -> None:
         wishes = [Acknowledging(Way.PUSH, alert_id, "taro", answer=choice) for choice in ("safe", "hurt")]
         first, last = acknowledge_all(rt, wishes)
         assert isinstance(first, Acknowledged)

@@ -20,7 +20,7 @@ from alertd.service.directory import PersonDraft
 from alertd.service.revising import revise
 from alertd.service.rollout import SLICE, NextVersion, change_people
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, rollouts, steps
+from alertd.store import alerts, deliveries, following, people, rollouts, steps
 from alertd.store import rows as store_rows
 from tests.installation import BOSS, Bell, Clock, actor, alert, group
 from tests.service.test_revising import CANCEL, UPDATE
@@ -56,14 +56,14 @@ def town(rt: Runtime) -> Runtime:
 def rows(rt: Runtime, alert_id: str, person: str | None = None) -> list[Mapping[str, Any]]:
     """The deliveries that are laid down, of one person or of all."""
     with rt.store.read() as connection:
-        numbers = alerts.numbers_of(connection, alert_id)
-        return deliveries.of_people(connection, alert_id, [person] if person else sorted(numbers))
+        told = following.page(connection, alert_id, "", CROWD)
+        return deliveries.of_people(connection, alert_id, [person] if person else sorted(told))
 
 
 def recipients(rt: Runtime, alert_id: str) -> set[str]:
     """Those who are laid down."""
     with rt.store.read() as connection:
-        return set(alerts.numbers_of(connection, alert_id))
+        return set(following.page(connection, alert_id, "", CROWD))
 
 
 def under_way(rt: Runtime) -> list[str]:
@@ -154,6 +154,7 @@ class TestSlices:
             assert steps.due(connection, clock()) == []
         rollout.carry_on(town)
         assert escalating.start_due(town) == 1
+        escalating.carry_on(town)
         assert len({row["person_id"] for row in rows(town, number) if row["step"] == 1}) == CROWD // 2
 
 
