@@ -31,30 +31,39 @@ def begin(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
 
 
 def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False, size: int | None = None) -> None:
-    """Lay down what is left of every alert, slice by slice of `size` people, a transaction each, until all is or
-    `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next. Raises
-    StoreUnavailable.
+    """Lay down what is left of every alert, a slice of `size` people of each in turn, a transaction each, until all is
+    or `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next. Raises
+    StoreUnavailable, and whatever was wrong with one alert after the others had their turn.
     """
     size = size or (SLICE if rt.store.is_sqlite else _LARGE_SLICE)
-    with rt.store.read() as connection:
-        waiting = rollouts.under_way(connection)
-    while waiting and not stopped():
-        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id, size)]
+    while not stopped():
+        # Looked at anew in every round: one that is issued meanwhile must not wait for the end of another's.
+        with rt.store.read() as connection:
+            waiting = rollouts.under_way(connection)
+        if not waiting:
+            return
+        faults: list[Exception] = []
+        for alert_id in waiting:
+            try:
+                _carry_on(rt, alert_id, size)
+            except Exception as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
 
 
-def _carry_on(rt: Runtime, alert_id: str, size: int) -> bool:
-    """Lay down the next slice of one alert; whether there is more."""
+def _carry_on(rt: Runtime, alert_id: str, size: int) -> None:
+    """Lay down the next slice of one alert."""
     with rt.store.write() as connection:
         alert = alerts.lock(connection, alert_id)
         after = rollouts.position(connection, alert_id)
         if alert is None or after is None:
-            return False
+            return
         upto = rollouts.edge(connection, alert, after, size)
         channels = _lay_down(connection, rt, alert, rollouts.between(after, upto))
         rollouts.advance(connection, alert_id, upto)
     rt.bell.work(channels)
     rt.bell.changed(alert_id)
-    return upto is not None
 
 
 def bring_forward(connection: Connection, rt: Runtime, alert_id: str, person_ids: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from alertd.core.acknowledgement import Way
 from alertd.core.audience import Audience
@@ -20,7 +20,7 @@ from alertd.service.directory import PersonDraft
 from alertd.service.revising import revise
 from alertd.service.rollout import SLICE, NextVersion, change_people
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, following, people, rollouts, steps
+from alertd.store import alerts, deliveries, following, people, rollouts, schema, steps
 from alertd.store import rows as store_rows
 from tests.installation import BOSS, Bell, Clock, actor, alert, group
 from tests.service.test_revising import CANCEL, UPDATE
@@ -146,6 +146,30 @@ class TestSlices:
         for number in numbers:
             laid = rows(town, number)
             assert len({(row["person_id"], row["channel"]) for row in laid}) == len(laid) == CROWD * 3 // 2
+
+    def test_an_alert_in_the_middle_of_another_has_its_turn_at_once(self, town: Runtime) -> None:
+        alert(town)
+        later: list[str] = []
+
+        def stopped() -> bool:
+            if rounds[0] == 1:
+                later.append(alert(town))
+            rounds[0] += 1
+            return rounds[0] > 2
+
+        rounds = [0]
+        rollout.carry_on(town, stopped, SLICE)
+        assert len(recipients(town, later[0])) == 2 * SLICE
+
+    def test_an_alert_that_cannot_be_laid_down_keeps_no_other_waiting(self, town: Runtime) -> None:
+        broken, whole = alert(town), alert(town)
+        with town.store.write() as connection:
+            connection.execute(update(schema.alerts).where(schema.alerts.c.id == broken).values(plan={}))
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                rollout.carry_on(town)
+        assert under_way(town) == [broken]
+        assert len(recipients(town, whole)) == CROWD
 
     def test_later_steps_wait_until_everybody_was_told(self, town: Runtime, clock: Clock) -> None:
         number = alert(town, plan=Plan((Step(0, ("email",)), Step(600, ("sms",)))))
