@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, false, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from alertd.core.audience import Audience
 from alertd.core.delivery import State
@@ -189,20 +202,19 @@ def quiet_hours(connection: Connection, chosen: Chosen) -> list[tuple[str, str]]
 
 def told_of(connection: Connection, alert_id: str, among: Collection[str] | None = None) -> set[str]:
     """Who was or will be told of an alert, supervisors included; of everybody, or `among` some people."""
-    rolling = position(connection, alert_id) is not None
-    there = select(recipients.c.person_id).where(recipients.c.alert_id == alert_id)
-    coming: Select[Any] | None = None
-    if rolling:
+    whose = [select(recipients.c.person_id).where(recipients.c.alert_id == alert_id)]
+    if position(connection, alert_id) is not None:
         alert = connection.execute(select(alerts).where(alerts.c.id == alert_id)).one()._asdict()
-        coming = select(people.c.id).where(*_audience(connection, alert))
+        # One who is laid down and then changed between two statements would be missed by both; and once all are,
+        # the groups may change, and with them whom the expression means.
+        still = exists().where(rollouts.c.alert_id == alert_id)
+        whose.append(select(people.c.id).where(still, *_audience(connection, alert)))
     if among is None:
-        found = set(connection.execute(there).scalars())
-        return found if coming is None else found | set(connection.execute(coming).scalars())
-    found = set()
+        return set(connection.execute(union_all(*whose)).scalars())
+    found: set[str] = set()
     for some in in_slices(sorted(among)):
-        found.update(connection.execute(there.where(recipients.c.person_id.in_(some))).scalars())
-        if coming is not None:
-            found.update(connection.execute(coming.where(people.c.id.in_(some))).scalars())
+        these_of = [query.where(query.selected_columns[0].in_(some)) for query in whose]
+        found.update(connection.execute(union_all(*these_of)).scalars())
     return found
 
 

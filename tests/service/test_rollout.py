@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, event, update
 
 from alertd.core.acknowledgement import Way
 from alertd.core.audience import Audience
@@ -265,6 +265,30 @@ class TestChangesMeanwhile:
         rollout.carry_on(town)
         assert recipients(town, found[0]) == {f"p{index:04}" for index in range(CROWD)}
         assert len(rows(town, found[0], LATE)) == 1
+
+    @pytest.mark.services
+    @pytest.mark.parametrize("moment", range(1, 5))
+    def test_who_is_told_is_read_as_of_one_moment(self, rt: Runtime, moment: int) -> None:
+        if rt.store.is_sqlite:
+            pytest.skip("SQLite reads a snapshot")
+        group(rt, "all")
+        group(rt, "others")
+        crowd(rt, groups=("all",))
+        directory.put_person(rt, BOSS, PersonDraft("other", "x", groups=("others",)))
+        number = alert(rt, audience=Audience(groups=("all",)))
+        done: list[str] = []
+
+        def meanwhile(*_: object) -> None:
+            done.append("a statement")
+            if len(done) == moment:
+                directory.set_quiet_hours(rt, actor(LATE), ("22:00", "06:30"))
+                group(rt, "others", parent="all")
+
+        with rt.store.read() as connection:
+            event.listen(connection, "after_cursor_execute", meanwhile)
+            told = rollouts.told_of(connection, number)
+        assert told == {f"p{index:04}" for index in range(CROWD)}
+        assert len(done) >= moment
 
 
 class TestRevisionsMeanwhile:
