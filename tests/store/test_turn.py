@@ -1,5 +1,8 @@
 """Writers of several processes on one embedded database: nobody is kept out by one that never rests."""
 
+import fcntl
+import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -82,6 +85,62 @@ def test_the_turn_of_a_process_that_was_killed_is_over(tmp_path: Path) -> None:
         began = time.monotonic()
         with Turn(database):
             assert time.monotonic() - began < 2, "its turn was waited for to the end"
+
+
+def test_who_is_interrupted_while_waiting_leaves_the_right_to_others(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    database = str(tmp_path / "counted.db")
+    turn = Turn(database)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with process(_HOLDING, database):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(InterruptedError), turn:
+                pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with turn, Turn(database):
+        pass
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Whoever may read what we make, and no more."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_files_that_somebody_else_has_made_serve_as_well(data_dir: Path) -> None:
+    database = str(data_dir / "counted.db")
+    with Turn(database):
+        data_dir.chmod(0o755)
+        for name in ("next", "turn"):
+            Path(f"{database}.{name}").chmod(0o444)
+    with somebody_else():
+        turn = Turn(database)
+    with turn, Path(f"{database}.turn").open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_without_its_files_writers_go_without_turns(data_dir: Path) -> None:
+    database = str(data_dir / "counted.db")
+    with Turn(database):
+        data_dir.chmod(0o755)
+        for name in ("next", "turn"):
+            Path(f"{database}.{name}").chmod(0)
+    with somebody_else():
+        turn = Turn(database)
+    for _ in range(2):
+        with turn:
+            pass
 
 
 def test_a_process_that_is_stopped_in_its_turn_keeps_nobody_out(counted: Store) -> None:
