@@ -111,12 +111,19 @@ class Supervisor:
             wait = child.due_at - time.monotonic()
             if wait > 0:
                 waits.append(wait)
-            elif child.may_start():
+            elif self._may_start(child):
                 self._start(child)
             else:
                 child.due_at = time.monotonic() + 1.0
                 waits.append(1.0)
         return min(waits)
+
+    def _may_start(self, child: Child) -> bool:
+        try:
+            return child.may_start()
+        except OSError as error:  # the disk is full, or a directory is gone: the others are kept running
+            log.error("%s cannot be started: %s", child.name, error)
+            return False
 
     def _start(self, child: Child) -> None:
         replaced, child.id = child.id, self._new_id()
@@ -149,7 +156,10 @@ class Supervisor:
 
 
 def _how(returncode: int) -> str:
-    return f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"exit {returncode}"
+    if returncode >= 0:
+        return f"exit {returncode}"
+    names = {int(each): each.name for each in signal.Signals}
+    return f"signal {names.get(-returncode, -returncode)}"  # most real-time signals have no name
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
