@@ -326,7 +326,7 @@ def put_group(
         instance.record(connection, at=now, actor=actor.person_id, action="group.put", object=group_id, details=details)
         return made
 
-    made = change_people(rt, None, change)
+    made = change_people(rt, (), change, at_large=True)
     return {"id": group_id, "name": name.strip(), "parent": parent, "supervisors": sorted(set(supervisors))}, made
 
 

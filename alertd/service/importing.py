@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from alertd.core.errors import Invalid
 from alertd.core.roles import Role
-from alertd.service.directory import PersonDraft, add_people, check_person, keep_person
+from alertd.service.directory import PERSONAL, PersonDraft, add_people, check_person, keep_person
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import instance, people
@@ -65,12 +65,19 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
     drafts, absent = _read(text, report)
     with rt.store.read() as connection:
         known_groups = set(people.parents(connection))
+        there = people.get_many(connection, [draft.id for _, draft in drafts])
     checked: list[tuple[int, PersonDraft, dict[str, Any]]] = []
     for row, draft in drafts:
         values, faults = check_person(rt, draft, known_groups)
         report.errors += [(row, name, message) for name, message in faults]
         checked.append((row, draft, values))
     report.errors.sort()
+    given = [name for name in PERSONAL.values() if name not in absent]
+    moved = [
+        draft.id
+        for _, draft, values in checked
+        if draft.id in there and any(values[name] != there[draft.id][name] for name in given)
+    ]
 
     def change(connection: Connection, version: NextVersion) -> Report:
         # From here on nobody else can write: a whole town must be taken in before an alert that waits would be refused.
@@ -104,7 +111,7 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
         report.applied = True
         return report
 
-    return change_people(rt, None, change)
+    return change_people(rt, () if dry_run else moved, change, at_large=True)
 
 
 def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], frozenset[str]]:

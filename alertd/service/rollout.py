@@ -112,18 +112,21 @@ class _Begun(Exception):
     """An alert began to be laid down in the middle of a change of people."""
 
 
-def change_people(rt: Runtime, person_ids: Sequence[str] | None, change: Callable[[Connection, NextVersion], T]) -> T:
-    """Change these people (None: anybody, or the groups) in one transaction: what `change` returns.
+def change_people(
+    rt: Runtime, person_ids: Sequence[str], change: Callable[[Connection, NextVersion], T], *, at_large: bool = False
+) -> T:
+    """Change these people in one transaction: what `change` returns. `at_large`: it changes groups or any number of
+    people, and of these the addresses.
 
     Whoever an alert is being laid down for is laid down first, as they were when it was issued. Raises what `change`
     raises, and StoreUnavailable.
     """
     for _ in range(_CHANGES_TRIED):
-        ready = _prepare(rt, person_ids)
+        ready = _prepare(rt, None if at_large else person_ids)
         try:
             with rt.store.write() as connection:
                 # Deliveries before the installation's row, as everywhere: see there.
-                unsent.lock_unsent(connection, person_ids or ())
+                unsent.lock_unsent(connection, person_ids)
                 return change(connection, partial(_next_version, connection, ready))
         except _Begun:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, event, text, update
 
 from alertd.core.acknowledgement import Way
 from alertd.core.audience import Audience
@@ -20,10 +20,11 @@ from alertd.service.directory import PersonDraft
 from alertd.service.revising import revise
 from alertd.service.rollout import SLICE, NextVersion, change_people
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, following, people, rollouts, schema, steps
+from alertd.store import alerts, deliveries, following, people, rollouts, schema, steps, unsent
 from alertd.store import rows as store_rows
 from tests.installation import BOSS, Bell, Clock, actor, alert, group
 from tests.service.test_revising import CANCEL, UPDATE
+from tests.services import wait_until
 
 CROWD = 2 * SLICE + 200
 FIRST, LATE, LAST = "p0000", f"p{SLICE + 7:04}", f"p{CROWD - 1:04}"
@@ -267,6 +268,32 @@ class TestChangesMeanwhile:
         assert len(rows(town, found[0], LATE)) == 1
 
     @pytest.mark.services
+    @pytest.mark.parametrize("way", ["person", "import"])
+    def test_a_new_address_and_a_revision_do_not_wait_for_each_other(self, rt: Runtime, way: str) -> None:
+        if rt.store.is_sqlite:
+            pytest.skip("SQLite has one writer")
+        crowd(rt, 3)
+        number = alert(rt)
+
+        def move() -> None:
+            if way == "person":
+                directory.put_person(rt, BOSS, PersonDraft("p0001", "x", email="new@example.jp"))
+            else:
+                importing.import_people(rt, BOSS, "id,name,email\np0001,x,new@example.jp\n", dry_run=False)
+
+        moving = threading.Thread(target=move)
+        with rt.store.write() as connection:
+            unsent.supersede(connection, number, 2, rt.now())
+            moving.start()
+            wait_until(lambda: _waits_for_a_lock(rt))
+            alerts.append_event(connection, number, {}, rt.now())
+        moving.join()
+        with rt.store.read() as connection:
+            person = people.get(connection, "p0001")
+        assert person is not None
+        assert person["email"] == "new@example.jp"
+
+    @pytest.mark.services
     @pytest.mark.parametrize("moment", range(1, 5))
     def test_who_is_told_is_read_as_of_one_moment(self, rt: Runtime, moment: int) -> None:
         if rt.store.is_sqlite:
@@ -289,6 +316,14 @@ class TestChangesMeanwhile:
             told = rollouts.told_of(connection, number)
         assert told == {f"p{index:04}" for index in range(CROWD)}
         assert len(done) >= moment
+
+
+def _waits_for_a_lock(rt: Runtime) -> bool:
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with rt.store.read() as connection:
+        return bool(connection.execute(query).scalar_one())
 
 
 class TestRevisionsMeanwhile:
