@@ -19,10 +19,11 @@ _ALERTS = 12
 
 
 @pytest.fixture
-async def busy_town(data_dir: Path) -> AsyncIterator[Town]:
-    """A town in which one `serve` starts two of each."""
+async def busy_town(database_url: str, data_dir: Path) -> AsyncIterator[Town]:
+    """A town in which one `serve` starts two of each, on each store."""
     town = Town(data_dir)
     town.settings = {"ALERTD_WEB_PROCESSES": str(WEBS), "ALERTD_WORKERS_PER_CHANNEL": "2"}
+    town.settings |= {"ALERTD_DATABASE_URL": database_url}
     async with town:
         await town.run()
         await all_ready(town)
