@@ -40,16 +40,34 @@ def main() -> int:
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
     parts = compose(read_settings(os.environ), arguments.public_url)
+    asked = _AskedToStop()
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            each, lambda *_: None
-        )  # uvicorn raises them again when it has stopped, to whoever was there before
+        signal.signal(each, asked)  # uvicorn raises them again when it has stopped, to whoever was there before
     try:
         heartbeat.start(parts.rt, arguments.id, "web")
-        asyncio.run(_serve(parts, arguments.id, arguments.number, _Shared(fileno=arguments.socket)))
+        asyncio.run(_serve(parts, arguments.id, arguments.number, _Shared(fileno=arguments.socket), asked))
     finally:
         parts.close()
     return 0
+
+
+class _AskedToStop:
+    """Hears signals until uvicorn does: who is asked in the middle of starting would serve on until it is killed."""
+
+    def __init__(self) -> None:
+        self._heard = False
+        self._server: uvicorn.Server | None = None
+
+    def __call__(self, *_: object) -> None:
+        self._heard = True
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def tell(self, server: uvicorn.Server) -> None:
+        """Let `server` stop as soon as it has been, or will be, asked."""
+        self._server = server
+        if self._heard:
+            server.should_exit = True
 
 
 class _Shared(socket.socket):
@@ -59,7 +77,7 @@ class _Shared(socket.socket):
         """It listens. asyncio has one number for how many wait and how many it accepts in a turn: it is the latter."""
 
 
-async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.socket) -> None:
+async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.socket, asked: _AskedToStop) -> None:
     rt = parts.rt
     hub = Hub(rt.store, partial(watching.summarise, rt), rt.now)
     web = Web(
@@ -121,6 +139,7 @@ async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.so
             forwarded_allow_ips=[str(network) for network in parts.settings.trusted_proxies],
         )
     )
+    asked.tell(server)
     _tune_garbage_collector()
     await server.serve(sockets=[listening])
 

@@ -1,11 +1,15 @@
 """What happens when a process dies at the worst moment: everyone still gets it."""
 
+import asyncio
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from alertd.core.errors import StoreUnavailable
+from alertd.store import instance
+from alertd.store.engine import Store
 from tests.acceptance.town import Town, eventually, gone, running_town
 from tests.services import Redis
 
@@ -118,6 +122,25 @@ async def test_serve_leaves_nothing_running_whatever_way_it_ends(small_town: Tow
     if number == signal.SIGKILL:
         small_town.start("serve", "--port", str(small_town.ports[0]))
         await small_town.ready()
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "clock"])
+async def test_serve_that_is_asked_to_stop_while_a_role_starts_stops(data_dir: Path, role: str) -> None:
+    async with Town(data_dir) as town:
+        serve = town.start("serve", "--port", str(town.ports[0]))
+        store = Store(f"sqlite:///{data_dir}/data/alertd.db")
+
+        async def starting() -> bool:
+            try:
+                with store.read() as connection:
+                    return role in {row["role"] for row in instance.list_workers(connection)}
+            except StoreUnavailable:  # nothing is there yet
+                return False
+
+        await eventually(starting, 30, f"the {role} is listed")
+        store.close()
+        await asyncio.wait_for(asyncio.to_thread(serve.stop), 25)
+        assert serve.returncode == 0
 
 
 async def test_sigterm_finishes_the_batch_in_hand(small_town: Town) -> None:
