@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event, text, update
 from alertd.core.acknowledgement import Way
 from alertd.core.audience import Audience
 from alertd.core.delivery import RANK_ACKNOWLEDGED, State
-from alertd.core.errors import NotFound
+from alertd.core.errors import NotFound, StoreUnavailable
 from alertd.core.escalation import Plan, Step
 from alertd.core.roles import Role
 from alertd.service import access, directory, escalating, importing, posting, rollout, watching
@@ -171,6 +171,26 @@ class TestSlices:
                 rollout.carry_on(town)
         assert under_way(town) == [broken]
         assert len(recipients(town, whole)) == CROWD
+
+    def test_a_slice_that_is_cut_off_is_laid_down_again_whole(self, town: Runtime) -> None:
+        number = alert(town)
+
+        def cut(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("INSERT INTO recipients"):
+                if town.store.is_sqlite:
+                    connection.exec_driver_sql("PRAGMA max_page_count = 1")  # the disk is full from here on
+                else:
+                    connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        event.listen(town.store.engine, "after_cursor_execute", cut)
+        with pytest.raises(StoreUnavailable):
+            rollout.carry_on(town)
+        event.remove(town.store.engine, "after_cursor_execute", cut)
+        assert len(recipients(town, number)) == SLICE
+        town.store.engine.dispose()  # SQLite keeps the limit with the connection
+        rollout.carry_on(town)
+        laid = rows(town, number)
+        assert len({(row["person_id"], row["channel"]) for row in laid}) == len(laid) == CROWD * 3 // 2
 
     def test_later_steps_wait_until_everybody_was_told(self, town: Runtime, clock: Clock) -> None:
         number = alert(town, plan=Plan((Step(0, ("email",)), Step(600, ("sms",)))))
