@@ -40,7 +40,7 @@ class Store:
             options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
         else:
             options["pool_pre_ping"] = True
-            # A plan that is kept from when a table was small reads it whole when an alert has filled it; and so does one
+            # A plan that is kept from when a table was small reads it whole when an alert has filled it; so does a plan
             # that is made right after an import, before the statistics are: 5,000 × 100,000 rows, for minutes.
             planning = "-c plan_cache_mode=force_custom_plan -c enable_seqscan=off"
             settings = f"-c statement_timeout=30000 -c lock_timeout=10000 {planning}"
