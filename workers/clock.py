@@ -4,12 +4,12 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
-from functools import partial
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
 from alertd.service import escalating, heartbeat, revising, rollout, self_test
 from alertd.service.process_clock import steady
+from alertd.service.rollout import Slice
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, instance, leftovers, receipts, tallies, unsent
 
@@ -97,8 +97,11 @@ class Clock:
 
     def _roll_out(self) -> None:
         while not self._stopping.wait(_ROLLOUT_SECONDS):
-            for carry_on in (rollout.carry_on, revising.carry_on, escalating.carry_on):
-                _do(partial(carry_on, self._rt, self._stopping.is_set))
+            _do(lambda: rollout.take_turns(self._slices, self._stopping.is_set))
+
+    def _slices(self) -> list[Slice]:
+        """First of all alerts that people have not heard of, then what alerts say by now, then later steps."""
+        return [*rollout.left(self._rt), *revising.left(self._rt), *escalating.left(self._rt)]
 
     def beat(self) -> None:
         """Count this clock's heartbeat up once. Raises StoreUnavailable."""

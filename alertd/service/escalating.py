@@ -3,19 +3,19 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State, rank
 from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
+from alertd.service.rollout import SLICE, Slice, take_turns
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, following, people, standing, steps, unsent
 from alertd.store.people import UsableWay
 from alertd.store.rows import Row
-
-SLICE: Final = 1_000  # people in one transaction: some 100 ms, for which other writers of an SQLite file wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,14 @@ def start_due(rt: Runtime, limit: int = 20) -> int:
 
 
 def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Lay down what is left of runs that have been started, slice by slice, a transaction each, until all is or
-    `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next.
-    """
+    """Lay down what is left of runs that have been started. As `rollout.take_turns`."""
+    take_turns(lambda: left(rt), stopped)
+
+
+def left(rt: Runtime) -> list[Slice]:
+    """The next slice of each run that was started and is not laid down for everybody yet."""
     with rt.store.read() as connection:
-        waiting = steps.unfinished(connection)
-    while waiting and not stopped():
-        waiting = [run for run in waiting if _carry_on(rt, run)]
+        return [partial(_carry_on, rt, run) for run in steps.unfinished(connection)]
 
 
 def _start(rt: Runtime, run: Row, now: datetime) -> bool:
@@ -148,21 +149,19 @@ def _start(rt: Runtime, run: Row, now: datetime) -> bool:
     return True
 
 
-def _carry_on(rt: Runtime, run: Row) -> bool:
-    """Lay down the next slice of a run; whether there is more."""
+def _carry_on(rt: Runtime, run: Row) -> None:
+    """Lay down the next slice of a run."""
     with rt.store.write() as connection:
         alert = alerts.lock(connection, run["alert_id"])
         after = steps.position(connection, run)
         if alert is None or after is None or following.position(connection, alert) is not None:
-            return False
+            return
         if _is_over(alert, rt.now()):
             steps.advance(connection, run, None)
-            return False
+            return
         channels = _tell_next(connection, rt, alert, run, after)
-        is_left = steps.position(connection, run) is not None
     rt.bell.work(channels)
     rt.bell.changed(run["alert_id"])
-    return is_left
 
 
 def _is_over(alert: Row, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from alertd.core.escalation import Plan, timetable
 from alertd.service import escalating, views
 from alertd.service.escalating import Target
 from alertd.service.posting import claim_key, fingerprint_of
+from alertd.service.rollout import SLICE, Slice, take_turns
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import alerts, following, instance, people, posts, standing, steps, unsent
 from alertd.store.following import Following
@@ -97,27 +99,27 @@ def revise(rt: Runtime, actor: Actor, alert_id: str, revision: Revision, key: st
 
 
 def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Lay down what is left of revisions, slice by slice, a transaction each, until all is or `stopped` says so. Any
-    number of processes may, and one that dies leaves the rest to the next.
-    """
+    """Lay down what is left of revisions. As `rollout.take_turns`."""
+    take_turns(lambda: left(rt), stopped)
+
+
+def left(rt: Runtime) -> list[Slice]:
+    """The next slice of each revision that is not laid down for everybody yet."""
     with rt.store.read() as connection:
-        waiting = list(connection.execute(following.under_way()).scalars())
-    while waiting and not stopped():
-        waiting = [alert_id for alert_id in waiting if _carry_on(rt, alert_id)]
+        waiting = connection.execute(following.under_way()).scalars().all()
+    return [partial(_carry_on, rt, alert_id) for alert_id in waiting]
 
 
-def _carry_on(rt: Runtime, alert_id: str) -> bool:
-    """Lay down the next slice of an alert's current revision; whether there is more."""
+def _carry_on(rt: Runtime, alert_id: str) -> None:
+    """Lay down the next slice of an alert's current revision."""
     with rt.store.write() as connection:
         alert = alerts.lock(connection, alert_id)
         after = following.position(connection, alert) if alert is not None else None
         if alert is None or after is None:
-            return False
+            return
         channels = _lay_down_next(connection, rt, alert, after)
-        is_left = following.position(connection, alert) is not None
     rt.bell.work(channels)
     rt.bell.changed(alert_id)
-    return is_left
 
 
 def foresee(rt: Runtime, alert_id: str, kind: RevisionKind) -> Following:
@@ -144,7 +146,7 @@ def _check(alert: Row, revision: Revision, *, over: bool) -> None:
 
 def _lay_down_next(connection: Connection, rt: Runtime, alert: Row, after: str) -> set[str]:
     """Lay down the current revision for the next people after that one; the channels that have work now."""
-    numbers = following.page(connection, alert["id"], after, escalating.SLICE)
+    numbers = following.page(connection, alert["id"], after, SLICE)
     persons, recipients = list(numbers), list(numbers.values())
     # First of all: whatever a worker has claimed before this has gone, whatever it has not never will.
     waiting = unsent.supersede(connection, alert["id"], alert["revision"], recipients)
@@ -153,7 +155,7 @@ def _lay_down_next(connection: Connection, rt: Runtime, alert: Row, after: str) 
     reached = standing.answered(connection, alert, persons)
     answered = {person_id for person_id, revision in reached.items() if (revision or 0) >= alert["asked_revision"]}
     channels = escalating.lay_down(connection, rt, alert, found, numbers, answered=answered)
-    is_last = len(numbers) < escalating.SLICE
+    is_last = len(numbers) < SLICE
     following.advance(connection, alert["id"], alert["revision"], None if is_last else persons[-1])
     return channels
 

@@ -15,6 +15,8 @@ from alertd.store.rollouts import Chosen, First
 from alertd.store.rows import Row, in_slices
 
 T = TypeVar("T")
+Slice = Callable[[], None]
+"""Lays down one slice."""
 NextVersion = Callable[[], int]
 """Gives the people-version that a change is to have; called before the change is written."""
 SLICE: Final = 1_000  # people: some tens of milliseconds, for which other writers of an SQLite file wait
@@ -31,21 +33,28 @@ def begin(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
 
 
 def carry_on(rt: Runtime, stopped: Callable[[], bool] = lambda: False, size: int | None = None) -> None:
-    """Lay down what is left of every alert, a slice of `size` people of each in turn, a transaction each, until all is
-    or `stopped` says so. Any number of processes may, and one that dies leaves the rest to the next. Raises
-    StoreUnavailable, and whatever was wrong with one alert after the others had their turn.
-    """
+    """Lay down what is left of every alert, in slices of `size` people. As `take_turns`."""
+    take_turns(lambda: left(rt, size), stopped)
+
+
+def left(rt: Runtime, size: int | None = None) -> list[Slice]:
+    """The next slice of each alert that is not wholly laid down yet."""
     size = size or (SLICE if rt.store.is_sqlite else _LARGE_SLICE)
-    while not stopped():
-        # Looked at anew in every round: one that is issued meanwhile must not wait for the end of another's.
-        with rt.store.read() as connection:
-            waiting = rollouts.under_way(connection)
-        if not waiting:
-            return
+    with rt.store.read() as connection:
+        return [partial(_carry_on, rt, alert_id, size) for alert_id in rollouts.under_way(connection)]
+
+
+def take_turns(look: Callable[[], Sequence[Slice]], stopped: Callable[[], bool] = lambda: False) -> None:
+    """Lay down the slices that `look` finds, one after another, a transaction each, until it finds none or `stopped`
+    says so. Any number of processes may, and one that dies leaves the rest to the next. Raises StoreUnavailable, and
+    whatever was wrong with one slice after the others had their turn.
+    """
+    # Looked for anew in every round: an alert that is issued meanwhile must not wait for the end of another's.
+    while not stopped() and (slices := look()):
         faults: list[Exception] = []
-        for alert_id in waiting:
+        for lay_down in slices:
             try:
-                _carry_on(rt, alert_id, size)
+                lay_down()
             except Exception as fault:
                 faults.append(fault)
         if faults:

@@ -303,7 +303,7 @@ class TestChangesMeanwhile:
 
         moving = threading.Thread(target=move)
         with rt.store.write() as connection:
-            unsent.supersede(connection, number, 2, rt.now())
+            unsent.supersede(connection, number, 2, list(following.page(connection, number, "", CROWD).values()))
             moving.start()
             wait_until(lambda: _waits_for_a_lock(rt))
             alerts.append_event(connection, number, {}, rt.now())

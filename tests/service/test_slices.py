@@ -12,8 +12,8 @@ from alertd.core.delivery import State
 from alertd.core.escalation import Plan, Step
 from alertd.service import escalating, posting, revising, rollout, watching
 from alertd.service.acknowledging import acknowledge_all, wish_of
-from alertd.service.escalating import SLICE
 from alertd.service.revising import Revision, revise
+from alertd.service.rollout import SLICE
 from alertd.service.runtime import Runtime
 from alertd.store import deliveries, following, schema, steps, unsent
 from tests.installation import BOSS, Bell, Clock, actor, draft
