@@ -37,6 +37,7 @@ from channels.base import (
     one_line,
     parse_rate,
 )
+from channels.conversation import Conversation
 from channels.letter import NAME, NAME_LENGTH, compose, letter_name, message_id
 from channels.relay import CONNECTIONS, TIMEOUT, Pool, Relay, call
 
@@ -128,18 +129,15 @@ class Email:
         if self._pool is None:
             self._pool = Pool(self._relay, self._sender.rpartition("@")[2])
         name, raw = compose(message, sender=self._sender, organisation=self._organisation, to=address["email"], key=key)
-        is_handed_over = False
+        line: Conversation | None = None
         async with self._pool.turn(self.lane(address)):
             try:
-                async with asyncio.timeout(self._timeout), self._pool.line() as smtp:
-                    await smtp.mail(self._return_path(key))
-                    await smtp.rcpt(address["email"])
-                    is_handed_over = True
-                    await smtp.data(raw)
+                async with asyncio.timeout(self._timeout), self._pool.line() as line:
+                    await line.hand_in(self._return_path(key), address["email"], raw)
             except (SMTPException, OSError, TimeoutError) as error:
                 outcome = outcome_of(error)
                 is_answered = isinstance(error, SMTPResponseException)
-                if isinstance(outcome, Deferred) and is_handed_over and not is_answered:
+                if isinstance(outcome, Deferred) and line is not None and line.is_handed_over and not is_answered:
                     return replace(outcome, dark=True)
                 return outcome
         return Accepted(name)

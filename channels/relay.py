@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakValueDictionary
 
-from aiosmtplib import SMTP, SMTPException
+from aiosmtplib import SMTP, SMTPException, SMTPHeloError
+
+from channels.conversation import Conversation
 
 TIMEOUT: Final = 30.0  # seconds for a whole attempt
 CONNECTIONS: Final = 8
@@ -67,7 +69,7 @@ class Relay:
 class _Line:
     """A kept connection."""
 
-    smtp: SMTP
+    talk: Conversation
     sent: int = 0
     rested_at: float = 0.0  # time.monotonic
 
@@ -92,13 +94,13 @@ class Pool:
             yield
 
     @asynccontextmanager
-    async def line(self) -> AsyncIterator[SMTP]:
+    async def line(self) -> AsyncIterator[Conversation]:
         """A connection that is ready for MAIL. The body must raise when the transaction did not end well."""
         line = await self._take()
         try:
-            yield line.smtp
+            yield line.talk
         except BaseException:
-            line.smtp.close()
+            line.talk.close()
             raise
         line.sent += 1
         line.rested_at = time.monotonic()
@@ -106,23 +108,33 @@ class Pool:
             self._idle.append(line)
         else:
             # Without a QUIT to wait for: the letter is handed over, and nothing may turn that into a time-out.
-            line.smtp.close()
+            line.talk.close()
 
     async def _take(self) -> _Line:
         if self._idle:
             line = self._idle.pop()
             rested = time.monotonic() - line.rested_at
-            if line.smtp.is_connected and (rested < _IDLE_SURE or (rested < _IDLE_MAX and await _is_alive(line.smtp))):
+            if line.talk.is_open and (rested < _IDLE_SURE or (rested < _IDLE_MAX and await _is_alive(line.talk))):
                 return line
             # The others have rested even longer, and asking each of them could take the whole attempt's time.
             for dead in (line, *self._idle):
-                dead.smtp.close()
+                dead.talk.close()
             self._idle.clear()
-        return _Line(await call(self._relay, self._hostname, TIMEOUT))
+        return _Line(await self._open())
+
+    async def _open(self) -> Conversation:
+        smtp = await call(self._relay, self._hostname, TIMEOUT)
+        try:
+            await _introduce(smtp)
+        except BaseException:
+            smtp.close()
+            raise
+        assert isinstance(smtp.transport, asyncio.Transport)
+        return Conversation(smtp.transport, pipelines=smtp.supports_extension("pipelining"))
 
     async def close(self) -> None:
         while self._idle:
-            await hang_up(self._idle.pop().smtp)
+            await _hang_up(self._idle.pop().talk)
 
 
 async def call(relay: Relay, hostname: str, timeout: float) -> SMTP:  # noqa: ASYNC109  # the library counts it itself
@@ -141,19 +153,32 @@ async def call(relay: Relay, hostname: str, timeout: float) -> SMTP:  # noqa: AS
     return smtp
 
 
-async def _is_alive(smtp: SMTP) -> bool:
+async def _introduce(smtp: SMTP) -> None:
+    """Say EHLO, or what a relay takes instead (RFC 5321 section 3.2), where connecting has not said it."""
+    if not smtp.is_ehlo_or_helo_needed:
+        return
     try:
-        await smtp.noop(timeout=_IDLE_SURE)
-    except (SMTPException, OSError):
+        await smtp.ehlo()
+    except SMTPHeloError:
+        if not smtp.is_connected:
+            raise
+        await smtp.helo()
+
+
+async def _is_alive(talk: Conversation) -> bool:
+    try:
+        async with asyncio.timeout(_IDLE_SURE):
+            await talk.ask(b"NOOP")
+    except (SMTPException, TimeoutError):
         # The relay hung up while nothing was under way; a new connection takes its place.
         return False
     return True
 
 
-async def hang_up(smtp: SMTP) -> None:
+async def _hang_up(talk: Conversation) -> None:
     """Say goodbye, briefly, and let the connection go."""
-    try:
-        await smtp.quit(timeout=_FAREWELL)
-    except (SMTPException, OSError):
-        # Every letter on it has been answered for: a goodbye that fails changes nothing.
-        smtp.close()
+    # Every letter on it has been answered for: a goodbye that fails changes nothing.
+    with suppress(SMTPException, TimeoutError):
+        async with asyncio.timeout(_FAREWELL):
+            await talk.ask(b"QUIT")
+    talk.close()

@@ -19,9 +19,10 @@ def twilio() -> Iterator[TwilioServer]:
         yield server
 
 
-@pytest.fixture
-def relay() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
+@pytest.fixture(params=[True, False], ids=["pipelining", "step by step"])
+def relay(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
+    """A relay of either sort: what becomes of a letter must not depend on it."""
+    with SmtpServer(pipelining=request.param) as server:
         yield server
 
 

@@ -65,11 +65,18 @@ class SmtpServer(LoopThread):
     """`with SmtpServer() as relay:` serves on `relay.host` until the block ends."""
 
     def __init__(
-        self, port: int = 0, *, tls: Tls = "none", username: str | None = None, password: str | None = None
+        self,
+        port: int = 0,
+        *,
+        tls: Tls = "none",
+        username: str | None = None,
+        password: str | None = None,
+        pipelining: bool = True,
     ) -> None:
         super().__init__()
         self.port = port
         self.tls: Tls = tls
+        self.pipelining = pipelining  # whether it says that it takes commands in groups (RFC 2920)
         self.username = username
         self.password = password
         self._plans: dict[tuple[Stage, str | None], deque[_Plan]] = {}
@@ -275,7 +282,10 @@ class _Handler:
     ) -> list[str]:
         session.host_name = hostname
         plan = await self._misbehave(server, "ehlo")
-        return [plan.answer] if plan.answer is not None else responses
+        if plan.answer is not None:
+            return [plan.answer]
+        # The last line is the one that ends the answer.
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self._relay.pipelining else responses
 
     async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
         # Whoever is turned away at EHLO tries HELO next (RFC 5321 section 3.2): what is wrong is wrong there too.
