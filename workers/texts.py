@@ -1,5 +1,6 @@
 """What the deliveries of one channel say: alerts read once per revision, rendered once per language."""
 
+import asyncio
 from typing import Final
 
 from anyio import to_thread
@@ -26,6 +27,7 @@ class Texts:
         self._channel = channel
         self._rendered: dict[tuple[str, int, str, int], Rendered] = {}
         self._alerts: dict[tuple[str, int], Row] = {}
+        self._reading: dict[tuple[str, int], asyncio.Task[Row]] = {}
 
     async def of(self, claim: Claim) -> tuple[Row, Message]:
         """The alert's row and this recipient's copy: the same at every attempt. Raises Outdated, StoreUnavailable."""
@@ -41,17 +43,25 @@ class Texts:
 
     async def _alert(self, claim: Claim) -> Row:
         key = (claim.alert_id, claim.revision)
-        if key not in self._alerts:
-            row = await to_thread.run_sync(self._read, claim.alert_id)
-            if row["revision"] != claim.revision:
-                raise Outdated
-            if len(self._alerts) >= _KEPT_MOST:
-                self._alerts.clear()
-                self._rendered.clear()
-            self._alerts[key] = row
-        return self._alerts[key]
+        if key in self._alerts:
+            return self._alerts[key]
+        # A new alert is claimed by the hundred, and all of them ask at once.
+        if key not in self._reading:
+            self._reading[key] = asyncio.create_task(self._read(claim))
+            self._reading[key].add_done_callback(lambda _: self._reading.pop(key))
+        return await asyncio.shield(self._reading[key])
 
-    def _read(self, alert_id: str) -> Row:
+    async def _read(self, claim: Claim) -> Row:
+        row = await to_thread.run_sync(self._read_now, claim.alert_id)
+        if row["revision"] != claim.revision:
+            raise Outdated
+        if len(self._alerts) >= _KEPT_MOST:
+            self._alerts.clear()
+            self._rendered.clear()
+        self._alerts[claim.alert_id, claim.revision] = row
+        return row
+
+    def _read_now(self, alert_id: str) -> Row:
         with self._rt.store.read() as connection:
             row = alerts.get(connection, alert_id)
         assert row is not None

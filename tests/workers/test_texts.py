@@ -1,6 +1,10 @@
 """What deliveries say: of the revision that they are of, to each their own."""
 
+import asyncio
+from typing import Any
+
 import pytest
+from sqlalchemy import event
 
 from alertd.core.alert import SUPERVISOR_MARK
 from alertd.core.audience import Audience
@@ -27,6 +31,23 @@ async def test_everybody_s_copy_has_its_own_link_and_beacon(rt: Runtime) -> None
     found = [await texts.of(each) for each in claim(rt)]
     assert {row["id"] for row, _ in found} == {alert_id}
     assert len({message.link for _, message in found}) == len({message.beacon for _, message in found}) == 2
+
+
+async def test_an_alert_is_read_once_for_all_who_ask_at_the_same_time(rt: Runtime) -> None:
+    for number in range(5):
+        settle(rt, f"person{number}")
+    alert(rt)
+    claims = claim(rt)
+    reads: list[str] = []
+
+    @event.listens_for(rt.store.engine, "before_cursor_execute")
+    def _count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        reads.append(statement)
+
+    texts = Texts(rt, "email")
+    found = await asyncio.gather(*(texts.of(each) for each in claims))
+    assert len({message.link for _, message in found}) == 5
+    assert len([each for each in reads if "FROM alerts" in each]) == 1
 
 
 async def test_an_alert_that_says_something_else_by_now_is_not_sent_as_it_was(rt: Runtime) -> None:
