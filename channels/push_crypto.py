@@ -1,6 +1,7 @@
 """What keeps a push to its reader and says who sends it: RFC 8291 encryption, RFC 8292 identification, VAPID keys."""
 
 import hashlib
+import hmac
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,8 +10,6 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from py_vapid.jwt import sign
 
@@ -64,15 +63,21 @@ def seal(address: Address, plaintext: bytes, sender: ec.EllipticCurvePrivateKey,
     shared = sender.exchange(_ECDH, ec.EllipticCurvePublicKey.from_encoded_point(CURVE, point))
     own_point = _point(sender.public_key())
     auth = decode("auth", address["auth"], 16)
-    material = _derive(auth, shared, b"WebPush: info\0" + point + own_point, 32)
-    key = _derive(salt, material, b"Content-Encoding: aes128gcm\0", 16)
-    nonce = _derive(salt, material, b"Content-Encoding: nonce\0", 12)
+    material = _expand(_mac(auth, shared), b"WebPush: info\0" + point + own_point)
+    secret = _mac(salt, material)
+    key = _expand(secret, b"Content-Encoding: aes128gcm\0")[:16]
+    nonce = _expand(secret, b"Content-Encoding: nonce\0")[:12]
     head = salt + _RECORD_SIZE.to_bytes(4) + bytes([len(own_point)]) + own_point
     return head + AESGCM(key).encrypt(nonce, plaintext + _LAST_RECORD, None)
 
 
-def _derive(salt: bytes, material: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(SHA256(), length, salt, info).derive(material)
+def _expand(secret: bytes, info: bytes) -> bytes:
+    """HKDF-Expand (RFC 5869 section 2.3) to the 32 bytes of one block; HKDF-Extract is a plain `_mac`."""
+    return _mac(secret, info + b"\1")
+
+
+def _mac(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")
 
 
 def generate_key() -> VapidKey:
