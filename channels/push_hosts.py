@@ -1,13 +1,17 @@
 """Whom a push endpoint may lead to: endpoints come from browsers, and nobody may point us at what is inside."""
 
+import asyncio
 import ipaddress
 import re
 import socket
-from typing import Final, Self
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
+
+AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+"""As `socket.getaddrinfo` tells it."""
 
 BIG_PUSH_SERVICES: Final = (
     "fcm.googleapis.com",
@@ -17,6 +21,8 @@ BIG_PUSH_SERVICES: Final = (
 )
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that has been given out
+_FOUND_SECONDS: Final = 10.0
+_FOUND_MOST: Final = 1_000
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
 
 
@@ -84,25 +90,39 @@ class PushHosts:
         return any(f"*.{'.'.join(labels[depth:])}" in self._patterns for depth in range(1, len(labels)))
 
 
-class GuardedResolver(AbstractResolver):
-    """Looks names up and lets nobody through to an address inside; asked again at every connection."""
+class GuardedResolver:
+    """Looks names up and lets nobody through to an address inside; what it found is good for a few seconds.
+
+    Hundreds of connections open at once, to the same few names.
+    """
 
     def __init__(self, hosts: PushHosts) -> None:
         self._hosts = hosts
-        self._inner = aiohttp.ThreadedResolver()
+        self._found: dict[tuple[str, int], tuple[float, asyncio.Task[Sequence[AddressInfo]]]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results = await self._inner.resolve(host, port, family)
+    async def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """Where to connect. Raises BlockedAddress, and OSError when the name leads nowhere."""
+        asked_at, looking = self._found.get((host, port), (float("-inf"), None))
+        if looking is None or time.monotonic() - asked_at > _FOUND_SECONDS or _failed(looking):
+            if len(self._found) >= _FOUND_MOST:
+                self._found.clear()
+            looking = asyncio.create_task(_look_up(host, port))
+            self._found[host, port] = time.monotonic(), looking
+        # Whoever gives up waiting does not end it for the others.
+        found = await asyncio.shield(looking)
         if not self._hosts.trusts(host, port):
-            for result in results:
-                if not is_public(result["host"]):
-                    raise BlockedAddress(f"{host!r} leads to {result['host']}, which is not a public address")
-        return results
+            for info in found:
+                if not is_public(str(info[4][0])):
+                    raise BlockedAddress(f"{host!r} leads to {info[4][0]}, which is not a public address")
+        return found
 
-    async def close(self) -> None:
-        await self._inner.close()
+
+async def _look_up(host: str, port: int) -> Sequence[AddressInfo]:
+    return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+
+def _failed(looking: asyncio.Task[Sequence[AddressInfo]]) -> bool:
+    return looking.done() and (looking.cancelled() or looking.exception() is not None)
 
 
 def is_ip(host: str) -> bool:

@@ -1,13 +1,13 @@
 """Web push: RFC 8030 delivery of declarative messages."""
 
-import asyncio
 import json
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Self
 
-import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
@@ -28,14 +28,15 @@ from channels.base import (
 )
 from channels.push_crypto import CURVE, VapidTokens, decode, encode, encrypt
 from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
+from channels.push_http import Answer, NotSent, Origin, PushHttp, Unanswered
 
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 ENDPOINT_MAX: Final = 2_048
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
 TIMEOUT: Final = 10.0  # seconds for a whole attempt
-_REASON_BYTES: Final = 4_096
-_REASON_SECONDS: Final = 1.0
+_ORIGINS_KEPT: Final = 1_000
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENDPOINT: Final = re.compile(r"(https?://(?:(?![/?#\\])[!-~])+)((?:(?!\\)[!-~])*)")
 _SUBJECT: Final = re.compile(r"mailto:[^\s@,<>]+@[^\s@,<>]+|https://[^\s/@]+(?:/\S*)?")
 
 
@@ -68,7 +69,8 @@ class WebPush:
         self._vapid = VapidTokens(subject)
         self._clock = context.now
         self._timeout = timeout
-        self._session: aiohttp.ClientSession | None = None
+        self._http: PushHttp | None = None
+        self._origins: dict[str, Origin] = {}  # by how endpoints begin
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Self:
@@ -94,9 +96,7 @@ class WebPush:
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         """The subscription with keys that can be encrypted to and an endpoint that may be called; or AddressError."""
         endpoint = raw.get("endpoint", "")
-        fault = self._endpoint_fault(endpoint)
-        if fault:
-            raise AddressError("endpoint", fault)
+        self._place(endpoint)
         point = decode("p256dh", raw.get("p256dh", ""), 65)
         try:
             ec.EllipticCurvePublicKey.from_encoded_point(CURVE, point)
@@ -123,23 +123,24 @@ class WebPush:
         vapid_key = self._keys.get(address["key_id"])
         if vapid_key is None:
             return Gone("subscribed under a key that no longer exists")
-        fault = self._endpoint_fault(address["endpoint"])
-        if fault:
-            return Refused(f"endpoint: {fault}")
         try:
-            body = encrypt(address, payload(message))
-        except ValueError:
-            return Gone("the subscription's keys are unusable")
-        url = URL(address["endpoint"], encoded=True)
-        headers = {
-            "TTL": str(ttl),
-            "Urgency": "high",
-            "Topic": message.alert_id,
-            "Content-Encoding": "aes128gcm",
-            "Content-Type": "application/octet-stream",
-            "Authorization": self._vapid.header(_origin(url), vapid_key, now),
-        }
-        return await self._post(url, body, headers)
+            origin, target = self._place(address["endpoint"])
+        except AddressError as error:
+            return Refused(f"endpoint: {error.message}")
+
+        def make() -> tuple[dict[str, str], bytes]:
+            fields = {
+                "User-Agent": "alertd",
+                "TTL": str(ttl),
+                "Urgency": "high",
+                "Topic": message.alert_id,
+                "Content-Encoding": "aes128gcm",
+                "Content-Type": "application/octet-stream",
+                "Authorization": self._vapid.header(str(origin), vapid_key, now),
+            }
+            return fields, encrypt(address, payload(message))
+
+        return await self._post(origin, target, make)
 
     async def check(self) -> list[Bilingual]:
         """Whether push services would take our word for who we are: see `channels.base.Checkable`. Asks nobody."""
@@ -161,71 +162,68 @@ class WebPush:
 
     async def aclose(self) -> None:
         """Give back kept connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._http is not None:
+            self._http.close()
+            self._http = None
 
-    def _endpoint_fault(self, endpoint: str) -> str | None:
+    def _place(self, endpoint: str) -> tuple[Origin, str]:
+        """The push service that an endpoint leads to, and the request's target there. Raises AddressError."""
         if not endpoint:
-            return "is missing"
+            raise AddressError("endpoint", "is missing")
         if len(endpoint) > ENDPOINT_MAX:
-            return f"is longer than {ENDPOINT_MAX} characters"
+            raise AddressError("endpoint", f"is longer than {ENDPOINT_MAX} characters")
         # It goes onto the wire as it is: nothing in it may end the request line.
-        if not re.fullmatch(r"https?://[!-~]+", endpoint) or "\\" in endpoint:
-            return "is not an absolute URL"
+        found = _ENDPOINT.fullmatch(endpoint)
+        if not found:
+            raise AddressError("endpoint", "is not an absolute URL")
+        start, target = found.groups()
+        if "#" in target:
+            raise AddressError("endpoint", "must not hold a fragment")
+        if start not in self._origins:
+            if len(self._origins) >= _ORIGINS_KEPT:
+                self._origins.clear()
+            self._origins[start] = self._origin(start)
+        return self._origins[start], target if target.startswith("/") else f"/{target}"
+
+    def _origin(self, start: str) -> Origin:
         try:
-            url = URL(endpoint, encoded=True)
-            user, fragment = url.raw_user or url.raw_password, url.raw_fragment
-            return "must not hold a user name or a fragment" if user or fragment else self._hosts.fault(url)
+            url = URL(start, encoded=True)
+            named = url.raw_user or url.raw_password
         except ValueError:
-            return "is not an absolute URL"
+            raise AddressError("endpoint", "is not an absolute URL") from None
+        fault = "must not hold a user name" if named else self._hosts.fault(url)
+        if fault:
+            raise AddressError("endpoint", fault)
+        return Origin.of(url)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self.budget.concurrency, resolver=GuardedResolver(self._hosts), keepalive_timeout=30
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                # A limit of its own for connecting: what never connected cannot have been taken over.
-                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._timeout * 2 / 3),
-                trust_env=False,
-                # Otherwise a few compressed kilobytes could unfold into memory.
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Outcome:
+    async def _post(self, origin: Origin, target: str, make: Callable[[], tuple[Mapping[str, str], bytes]]) -> Outcome:
+        if self._http is None:
+            self._http = PushHttp(GuardedResolver(self._hosts), self._timeout)
         try:
-            async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
-                # All of it is here already, as a rule: then nothing is waited for, and the connection is free at once.
-                detail = "" if response.content.at_eof() else await _detail(response)
-                return self._outcome(response, detail)
+            return self._outcome(await self._http.post(origin, target, make))
         except BlockedAddress as error:
             return Refused(f"endpoint: {error}")
-        except aiohttp.ConnectionTimeoutError:
-            return Deferred(f"no answer within {self._timeout:g} s: no connection")
         except TimeoutError:
             return Deferred(f"no answer within {self._timeout:g} s", dark=True)
-        except (aiohttp.InvalidURL, UnicodeError) as error:
+        except UnicodeError as error:
             return Gone(one_line(f"the endpoint cannot be called: {error}"))
-        except (aiohttp.ClientError, OSError) as error:
-            connected = not isinstance(error, aiohttp.ClientConnectorError)
-            return Deferred(one_line(f"{type(error).__name__}: {error}"), dark=connected)
+        except ValueError:
+            return Gone("the subscription's keys are unusable")
+        except (NotSent, Unanswered) as error:
+            return Deferred(one_line(str(error)), dark=isinstance(error, Unanswered))
 
-    def _outcome(self, response: aiohttp.ClientResponse, detail: str) -> Outcome:
-        status = response.status
+    def _outcome(self, answer: Answer) -> Outcome:
+        status = answer.status
         if 200 <= status < 300:
-            return Accepted(response.headers.get("Location"))
-        reason = one_line(f"{status} {response.reason or ''} {detail}")
+            return Accepted(answer.fields.get("location"))
+        reason = one_line(f"{status} {answer.reason} {answer.detail.decode('utf-8', 'replace')}")
         if status in (404, 410):
             return Gone(reason)
         if status in (401, 403):
             self._vapid.forget()
             return Misconfigured(reason)
         if status in (408, 425, 429) or status >= 500:
-            return Deferred(reason, parse_retry_after(response.headers.get("Retry-After"), self._clock()))
+            return Deferred(reason, parse_retry_after(answer.fields.get("retry-after"), self._clock()))
         if 300 <= status < 400:
             # Somebody on the way, or the service on a bad day: an endpoint moves only when the browser says so.
             return Deferred(f"{reason}: redirects are not followed")
@@ -288,54 +286,54 @@ def payload(message: Message) -> bytes:
     return _dump(message, message.text[:low] + "…", ())
 
 
+# One of these for each person's own words, others in each process, so that no post can contain them.
+_PLACES: Final = tuple(secrets.token_hex(12) for _ in range(3))
+
+
 def _dump(message: Message, body: str, buttons: tuple[Button, ...]) -> bytes:
+    document = _shared_document(
+        message.alert_id, message.revision, message.language, message.severity, message.drill, message.title,
+        message.sent_at, body, buttons,
+    )  # fmt: skip
+    for place, own in zip(_PLACES, (message.link, message.token, message.beacon), strict=True):
+        document = document.replace(place, _JSON.encode(own)[1:-1])
+    return document.encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=64)
+def _shared_document(
+    alert_id: str, revision: int, language: str, severity: str, drill: bool, title: str, sent_at: datetime, body: str,
+    buttons: tuple[Button, ...],
+) -> str:  # fmt: skip
+    """What is the same on everybody's phone, as JSON, with the places for what is not."""
+    link, token, beacon = _PLACES
     notification: dict[str, Any] = {
-        "title": message.title,
+        "title": title,
         "body": body,
-        "navigate": message.link,
-        "lang": message.language,
+        "navigate": link,
+        "lang": language,
         "dir": "auto",
-        "tag": message.alert_id,
+        "tag": alert_id,
         "renotify": True,
         "requireInteraction": True,
         "silent": False,
-        "timestamp": int(message.sent_at.timestamp() * 1_000),
+        "timestamp": int(sent_at.timestamp() * 1_000),
         "actions": [
             {
                 "action": "ack" if button.answer is None else f"answer:{button.answer}",
                 "title": button.label,
-                "navigate": message.link,
+                "navigate": link,
             }
             for button in buttons
         ],
         "data": {
-            "alert": message.alert_id,
-            "revision": message.revision,
-            "token": message.token,
-            "beacon": message.beacon,
-            "drill": message.drill,
-            "severity": message.severity,
-            "navigate": message.link,
+            "alert": alert_id,
+            "revision": revision,
+            "token": token,
+            "beacon": beacon,
+            "drill": drill,
+            "severity": severity,
+            "navigate": link,
         },
     }
-    return _JSON.encode({"web_push": 8030, "notification": notification}).encode("utf-8", "replace")
-
-
-def _origin(url: URL) -> str:
-    """The push service's origin (RFC 6454 section 6.1): a default port is left out."""
-    host = (url.raw_host or "").lower()
-    shown = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{shown}" if url.is_default_port() else f"{url.scheme}://{shown}:{url.port}"
-
-
-async def _detail(response: aiohttp.ClientResponse) -> str:
-    """The beginning of the answer's body, for a reason; what is left of a long one is never read."""
-    found = b""
-    try:
-        async with asyncio.timeout(_REASON_SECONDS):
-            while len(found) < _REASON_BYTES and (part := await response.content.read(_REASON_BYTES - len(found))):
-                found += part
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        # The status line has already said what happened; only the words are missing.
-        return f"(the rest was cut off: {type(error).__name__})"
-    return found.decode("utf-8", "replace")
+    return _JSON.encode({"web_push": 8030, "notification": notification})

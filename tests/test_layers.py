@@ -54,7 +54,9 @@ TABLE: Final = (
     # One channel knows nothing of another.
     Room("channels",          may=("alertd.core", "channels.base")),
     Room("channels.push_crypto", may=("alertd.core", "channels.base")),
-    Room("channels.webpush",  may=("alertd.core", "channels.base", "channels.push_crypto", "channels.push_hosts")),
+    Room("channels.push_http", may=("channels.push_hosts",)),
+    Room("channels.webpush",
+         may=("alertd.core", "channels.base", "channels.push_crypto", "channels.push_hosts", "channels.push_http")),
     Room("channels.sms",      may=("alertd.core", "channels.base", "channels.twilio_http")),
     Room("channels.relay",    may=("channels.conversation",)),
     Room("channels.email",
