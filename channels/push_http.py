@@ -17,7 +17,8 @@ from channels.push_hosts import GuardedResolver
 
 _KEPT_SECONDS: Final = 30.0  # push services hang up after minutes
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 section 5
-_CONNECTING_MOST: Final = 32  # to one push service at once: the first request waits for all of their handshakes
+_OPENING_FIRST: Final = 8  # connections to one push service at once: a request waits for all of their handshakes
+_OPENING_MOST: Final = 64
 _DETAIL_BYTES: Final = 4_096  # of an answer's body that are read
 _DETAIL_SECONDS: Final = 1.0  # in which they must come
 _HEAD_MAX: Final = 65_536  # bytes
@@ -71,7 +72,7 @@ class PushHttp:
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: dict[Origin, deque[_Line]] = {}  # the one that rested longest comes first
-        self._turns: WeakValueDictionary[Origin, asyncio.Semaphore] = WeakValueDictionary()  # as long as one is in use
+        self._turns: WeakValueDictionary[Origin, _Turns] = WeakValueDictionary()  # as long as one is in use
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def post(self, origin: Origin, target: str, make: Callable[[], tuple[Mapping[str, str], bytes]]) -> Answer:
@@ -130,13 +131,15 @@ class PushHttp:
             self._sweeper = asyncio.get_running_loop().call_later(self._kept_seconds / 2, self._sweep)
 
     async def _connect(self, origin: Origin) -> "_Line":
-        turn = self._turns.get(origin)
-        if turn is None:
-            turn = self._turns[origin] = asyncio.Semaphore(_CONNECTING_MOST)
+        turns = self._turns.get(origin)
+        if turns is None:
+            turns = self._turns[origin] = _Turns()
         try:
-            async with asyncio.timeout(self._timeout * 2 / 3), turn:
+            async with asyncio.timeout(self._timeout * 2 / 3), turns:
                 # One that was given back meanwhile is better than a new one.
-                return self._kept(origin) or await self._open(origin)
+                line = self._kept(origin) or await self._open(origin)
+                turns.grow()
+                return line
         except TimeoutError:
             raise NotSent(f"no answer within {self._timeout:g} s: no connection") from None
         except OSError as error:
@@ -153,6 +156,20 @@ class PushHttp:
             server_hostname=origin.host if origin.is_tls else None,
         )
         return line
+
+
+class _Turns(asyncio.Semaphore):
+    """How many connections may be opened at once to one push service: twice as many after each round trip."""
+
+    def __init__(self) -> None:
+        super().__init__(_OPENING_FIRST)
+        self._size = _OPENING_FIRST
+
+    def grow(self) -> None:
+        """A handshake was done."""
+        if self._size < _OPENING_MOST:
+            self._size += 1
+            self.release()
 
 
 class _Line(asyncio.Protocol):
