@@ -116,6 +116,12 @@ class GuardedResolver:
                     raise BlockedAddress(f"{host!r} leads to {info[4][0]}, which is not a public address")
         return found
 
+    def close(self) -> None:
+        """Wait for no name any more."""
+        for _, looking in self._found.values():
+            looking.cancel()
+        self._found.clear()
+
 
 async def _look_up(host: str, port: int) -> Sequence[AddressInfo]:
     return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)

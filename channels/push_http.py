@@ -96,6 +96,7 @@ class PushHttp:
 
     def close(self) -> None:
         """Give back kept connections."""
+        self._resolver.close()
         for lines in self._idle.values():
             for line in lines:
                 line.close()
