@@ -15,9 +15,8 @@ import uvicorn
 
 from alertd import bus, lifeline, log
 from alertd.compose import Parts, compose, read_settings
-from alertd.core.stream import FRAME_MAX
 from alertd.doctor import patient_of
-from alertd.hub import Handshake, HttpProtocol, Hub
+from alertd.hub import HttpProtocol, Hub
 from alertd.serve import read_arguments
 from alertd.service import heartbeat, watching
 from alertd.service.acknowledging import acknowledge_all
@@ -125,10 +124,7 @@ async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.so
         uvicorn.Config(
             build_app(web, background),
             http=HttpProtocol,
-            ws=Handshake,
-            ws_max_size=FRAME_MAX,
-            ws_ping_interval=None,  # the hub pings
-            ws_per_message_deflate=False,  # a frame is the same bytes for everybody, and a compressor costs 300 KiB
+            ws="none",  # HttpProtocol answers handshakes itself
             backlog=_ACCEPTED_AT_ONCE,
             access_log=False,  # paths hold acknowledgement tokens
             log_config=None,

@@ -1,7 +1,7 @@
 """This process's live connections. `Hub` tells them, `Connection` is one; nothing outside knows how it writes.
 
-The server is given `HttpProtocol` and `Handshake` in place of uvicorn's own; the application finds `EXTENSION` in
-`scope["extensions"]` and hands an accepted socket over with it.
+The server is given `HttpProtocol` in place of uvicorn's own; the application finds a `Handshake` as `EXTENSION` in
+`scope["extensions"]`, and hands the socket over with it or turns the client away.
 """
 
 from alertd.hub.connection import Connection

@@ -4,11 +4,10 @@ The application does the handshake and decides who may come in; then the socket 
 """
 
 import asyncio
-import contextlib
 import logging
 from typing import Final, cast
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from alertd.core import stream
 from alertd.core.acknowledgement import Way
@@ -16,7 +15,7 @@ from alertd.core.alert import Language
 from alertd.core.errors import Fault, Forbidden, StoreUnavailable, TooMany, Unauthenticated
 from alertd.core.roles import Role
 from alertd.core.stream import AckFrame, BadFrame, Close, PingFrame
-from alertd.hub import EXTENSION, Connection
+from alertd.hub import EXTENSION, Connection, Handshake
 from alertd.service import watching
 from alertd.service.acknowledging import Acknowledged, Acknowledging
 from alertd.service.group_commit import GroupCommit
@@ -38,7 +37,7 @@ _POLICY: Final = 1008  # RFC 6455 section 7.4.1
 async def stream_endpoint(socket: WebSocket) -> None:
     """`GET /api/v1/stream`: see the contract in docs/api.md. Refusals come as close codes, which a browser can read."""
     offered = next((name for name in socket.scope["subprotocols"] if name.startswith(_SUBPROTOCOL)), None)
-    # Whoever waits for the answer to their handshake waits for us; accepted first, a whole town would stand in here.
+    # Whoever waits for the answer to their handshake waits for us; answered first, a whole town would stand in here.
     try:
         actor = await authenticate(socket, offered.removeprefix(_SUBPROTOCOL) if offered else None)
         if actor.kind == "session":
@@ -46,23 +45,23 @@ async def stream_endpoint(socket: WebSocket) -> None:
         await _check_watch(socket, actor)
         after = _offset(socket)
     except (Fault, StoreUnavailable, ValueError) as refusal:
-        await socket.accept(subprotocol=offered)
-        with contextlib.suppress(WebSocketDisconnect):
-            await _refuse(socket, refusal)
+        _handshake(socket).turn_away(offered, *_words(refusal))
     else:
-        await socket.accept(subprotocol=offered)
-        await _serve(socket, actor, after)
+        await _serve(socket, offered, actor, after)
 
 
-async def _refuse(socket: WebSocket, refusal: Fault | StoreUnavailable | ValueError) -> None:
+def _handshake(socket: WebSocket) -> Handshake:
+    handshake: Handshake = socket.scope["extensions"][EXTENSION]
+    return handshake
+
+
+def _words(refusal: Fault | StoreUnavailable | ValueError) -> tuple[str | None, int, str]:
+    """What somebody who is turned away is told: the last message, the close code and its reason."""
     if isinstance(refusal, StoreUnavailable):
-        await socket.close(Close.RESTARTING, "the store is busy")
-    elif isinstance(refusal, ValueError):
-        await socket.send_text(stream.error("invalid", str(refusal)))
-        await socket.close(_POLICY, "invalid position")
-    else:
-        await socket.send_text(stream.error(refusal.code, refusal.message))
-        await socket.close(_close_code(refusal), refusal.code)
+        return None, Close.RESTARTING, "the store is busy"
+    if isinstance(refusal, ValueError):
+        return stream.error("invalid", str(refusal)), _POLICY, "invalid position"
+    return stream.error(refusal.code, refusal.message), _close_code(refusal), refusal.code
 
 
 def _close_code(fault: Fault) -> Close:
@@ -91,7 +90,7 @@ def _offset(socket: WebSocket) -> int | None:
     return int(raw)
 
 
-async def _serve(socket: WebSocket, actor: Actor, after: int | None) -> None:
+async def _serve(socket: WebSocket, offered: str | None, actor: Actor, after: int | None) -> None:
     web = web_of(socket)
     hearing: Hearing = socket.app.state.hearing
     connection = Connection(
@@ -103,7 +102,7 @@ async def _serve(socket: WebSocket, actor: Actor, after: int | None) -> None:
         hear=hearing.hear,
         lost=web.hub.forget,
     )
-    if not socket.scope["extensions"][EXTENSION](connection):
+    if not _handshake(socket).hand_over(connection, offered):
         return
     try:
         await web.hub.attach(connection, after, socket.query_params.get("epoch"))

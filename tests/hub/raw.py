@@ -97,13 +97,16 @@ class Raw:
         self.take_answer(key)
         return self
 
-    def take_answer(self, key: str | None = None) -> None:
+    def take_headers(self, status: int) -> None:
         while b"\r\n\r\n" not in self._read:
             more = self.line.recv(65_536)
             assert more, "the server hung up"
             self._read += more
         self.headers, _, self._read = self._read.partition(b"\r\n\r\n")
-        assert self.headers.startswith(b"HTTP/1.1 101 "), self.headers
+        assert self.headers.startswith(b"HTTP/1.1 %d " % status), self.headers
+
+    def take_answer(self, key: str | None = None) -> None:
+        self.take_headers(101)
         if key is not None:
             accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
             assert re.search(rb"(?im)^sec-websocket-accept: *" + re.escape(accept) + rb"\r?$", self.headers)
@@ -137,6 +140,12 @@ class Raw:
             assert length > (125 if size == 2 else 0xFFFF), "a length is as short as can be"
         payload = self._exactly(length)
         return None if payload is None else (head[0] & 0x0F, payload)
+
+    def everything(self) -> bytes:
+        """Whatever comes until the line ends."""
+        while more := self.line.recv(65_536):
+            self._read += more
+        return self._read
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
         """Every frame until the line ends."""

@@ -1,23 +1,26 @@
 """The moment at which a socket changes hands, and what only many sockets show: nothing may be lost there."""
 
 import asyncio
+import contextlib
 import gc
-import inspect
 import json
+import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.server import ServerProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from alertd.core.stream import FRAME_MAX
 from alertd.hub import Connection, Handshake, HttpProtocol
+from alertd.hub.handover import AT_ONCE
 from tests.hub.cases import ping_of
 from tests.hub.raw import CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, close, fragments, frame, request
+from tests.providers.thread import HOST
 from tests.services import wait_until
 from tests.web.server import PATIENCE, Site, Town
 from tests.web.server import frame as frame_of
@@ -97,15 +100,136 @@ class TestBytes:
 
 
 def test_uvicorn_is_the_one_that_this_was_made_for() -> None:
-    # What is leaned on inside of uvicorn and websockets; the other tests show that it still means the same.
+    # What is leaned on inside of uvicorn; the other tests show that it still means the same.
     assert uvicorn.__version__.startswith("0.54.")
-    made = set(WebSocketsSansIOProtocol.__init__.__code__.co_names)
-    assert made >= {
-        "transport", "connections", "disconnected", "close_sent", "handshake_complete", "handshake_initiated", "conn",
-    }  # fmt: skip
-    ends = inspect.getsource(WebSocketsSansIOProtocol.run_asgi)
-    assert ends.rstrip().endswith("if self.close_timer is None:\n            self.transport.close()")
-    assert inspect.isgenerator(ServerProtocol().parser)
+    made = set(HttpToolsProtocol.__init__.__code__.co_names)
+    assert made >= {"app", "app_state", "connections", "parser", "scope", "tasks", "transport"}
+    assert "_should_upgrade_to_ws" in HttpToolsProtocol._should_upgrade.__code__.co_names
+    assert "handle_websocket_upgrade" in HttpToolsProtocol.data_received.__code__.co_names
+    assert {"url", "headers", "scope"} <= set(HttpToolsProtocol.on_message_begin.__code__.co_names)
+
+
+class TestRefusals:
+    """Requests that are no handshake (RFC 6455 section 4.2.1), and one for what is not there."""
+
+    @pytest.mark.parametrize(
+        ("right", "wrong", "status"),
+        [
+            (b"GET ", b"POST ", 405),
+            (b"HTTP/1.1", b"HTTP/1.0", 505),
+            (b"Version: 13", b"Version: 8", 426),
+            (b"Version: 13", b"Versions: 13", 400),
+            (b"Version: 13", b"Version: 13\r\nSec-WebSocket-Version: 13", 400),
+            (b"Sec-WebSocket-Key", b"Sec-WebSocket-Lock", 400),
+            (b"Sec-WebSocket-Key", b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key", 400),
+            (b"==\r\n", b"\r\n", 400),
+            (b"==\r\n", b"AA==\r\n", 400),
+            (b"/stream", b"/streams", 403),
+            (b"/stream", b"/posts", 403),
+            (b"/stream", b"/stre%E3%81am", 403),
+        ],
+    )
+    def test_it_is_told_so_and_hung_up_on(self, standing_town: Town, right: bytes, wrong: bytes, status: int) -> None:
+        with Raw(standing_town.site.url) as line:
+            asked = request(line.url, standing_town.tokens["staff"])
+            assert right in asked
+            line.send(asked.replace(right, wrong, 1) + frame(PING, b"early"))
+            answer = line.everything()
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"\r\nContent-Length: %d\r\n" % len(body) in head
+        assert (b"\r\nSec-WebSocket-Version: 13\r\n" in head) is (status == 426)
+
+    def test_another_one_on_the_same_line_is_right(self, standing_town: Town) -> None:
+        with Raw(standing_town.site.url) as line:
+            line.send(b"HEAD /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+            line.take_headers(200)
+            line.open(standing_town.tokens["staff"])
+            line.receive()
+            line.send(frame(PING, b"here"))
+            assert line.receive() == (PONG, b"here")
+
+
+class Gate:
+    """An application that lets nobody in before it is opened; what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.opened = asyncio.Event()
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        self.asked.append(scope["query_string"].decode())
+        await self.opened.wait()
+        if "break" in self.asked[-1]:
+            raise RuntimeError(self.asked[-1])
+        await send({"type": "websocket.close"})
+
+
+@contextlib.asynccontextmanager
+async def gated() -> AsyncIterator[tuple[Gate, str]]:
+    gate, listening = Gate(), socket.create_server((HOST, 0))
+    server = uvicorn.Server(
+        uvicorn.Config(gate, http=HttpProtocol, ws="none", log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield gate, f"http://{HOST}:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def ask(url: str, query: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(request(url, "token", query))
+    return reader, writer
+
+
+async def hang_up(lines: Iterable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    for _, writer in lines:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+class TestTurns:
+    async def test_so_many_are_before_the_application_at_once_and_the_others_after_them(self) -> None:
+        async with gated() as (gate, url):
+            first = [await ask(url, f"?{number}") for number in range(AT_ONCE)]
+            await asyncio.to_thread(wait_until, lambda: len(gate.asked) == AT_ONCE, PATIENCE)
+            later = [await ask(url, f"?{number}") for number in range(AT_ONCE, AT_ONCE + 40)]
+            gone, here = later[:20], later[20:]
+            await hang_up(gone)
+            await asyncio.sleep(0.2)
+            assert len(gate.asked) == AT_ONCE
+            gate.opened.set()
+            for reader, _ in (*first, *here):
+                assert (await asyncio.wait_for(reader.readline(), PATIENCE)).startswith(b"HTTP/1.1 403 ")
+            assert gate.asked[AT_ONCE:] == [f"{number}" for number in range(AT_ONCE + 20, AT_ONCE + 40)]
+            await hang_up((*first, *here))
+
+    async def test_whoever_leaves_or_breaks_gives_their_turn_back(self) -> None:
+        async with gated() as (gate, url):
+            first = [await ask(url, f"?break{number}") for number in range(AT_ONCE)]
+            await asyncio.to_thread(wait_until, lambda: len(gate.asked) == AT_ONCE, PATIENCE)
+            await hang_up(first[::2])
+            gate.opened.set()
+            for reader, _ in first[1::2]:
+                assert (await asyncio.wait_for(reader.readline(), PATIENCE)).startswith(b"HTTP/1.1 500 ")
+            gate.opened.clear()
+            again = [await ask(url, f"?{number}") for number in range(AT_ONCE)]
+            await asyncio.to_thread(wait_until, lambda: len(gate.asked) == 2 * AT_ONCE, PATIENCE)
+            await hang_up((*first[1::2], *again))
+            gate.opened.set()
+
+    async def test_whoever_waits_when_the_server_stops_is_told_so(self) -> None:
+        async with gated() as (gate, url):
+            lines = [await ask(url, f"?{number}") for number in range(AT_ONCE + 1)]
+            await asyncio.to_thread(wait_until, lambda: len(gate.asked) == AT_ONCE, PATIENCE)
+        for reader, _ in lines:
+            assert (await asyncio.wait_for(reader.readline(), PATIENCE)).startswith(b"HTTP/1.1 503 ")
+        await hang_up(lines)
 
 
 async def test_a_handshake_leaves_nothing_behind_for_the_garbage_collector(town: Town) -> None:

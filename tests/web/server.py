@@ -14,8 +14,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from alertd.core.roles import Role
-from alertd.core.stream import FRAME_MAX
-from alertd.hub import Handshake, HttpProtocol, Hub
+from alertd.hub import HttpProtocol, Hub
 from alertd.hub.hub import PONG_SECONDS
 from alertd.service import access, watching
 from alertd.service.acknowledging import acknowledge_all
@@ -110,10 +109,7 @@ class Site(LoopThread):
             uvicorn.Config(
                 build_app(web, (self.hub.run,)),
                 http=HttpProtocol,
-                ws=Handshake,
-                ws_max_size=FRAME_MAX,
-                ws_ping_interval=None,
-                ws_per_message_deflate=False,
+                ws="none",
                 access_log=False,
                 log_config=None,
                 lifespan="on",
