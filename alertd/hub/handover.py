@@ -91,7 +91,7 @@ class _Turns:
 
 
 class Handshake(asyncio.Protocol):
-    """A request to switch to WebSocket, until it is answered (RFC 6455 section 4.2); the application has it as EXTENSION."""
+    """A request to switch to WebSocket, until it is answered (RFC 6455 section 4.2): what the application finds."""
 
     __slots__ = ("_connections", "_early", "_has_turn", "_key", "_tasks", "_transport", "_turns", "is_over")
 
