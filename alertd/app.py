@@ -28,7 +28,7 @@ from alertd.web.limits import Limits
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 5
-_ACCEPTED_AT_ONCE: Final = 16  # of those who wait: the rest is for whichever web process is free first
+_ACCEPTED_AT_ONCE: Final = 4  # of those who wait at a socket: the rest is for whichever web process is free first
 _YOUNG: Final = 10_000  # containers made, less those gone, between two looks at the young ones
 _KEEP_ALIVE_SECONDS: Final = 75  # longer than proxies and phones keep theirs: whoever closes first loses no request
 
@@ -44,7 +44,8 @@ def main() -> int:
         signal.signal(each, asked)  # uvicorn raises them again when it has stopped, to whoever was there before
     try:
         heartbeat.start(parts.rt, arguments.id, "web")
-        asyncio.run(_serve(parts, arguments.id, arguments.number, _Shared(fileno=arguments.socket), asked))
+        listening: list[socket.socket] = [_Shared(fileno=each) for each in arguments.socket]
+        asyncio.run(_serve(parts, arguments.id, arguments.number, listening, asked))
     finally:
         parts.close()
     return 0
@@ -76,7 +77,9 @@ class _Shared(socket.socket):
         """It listens. asyncio has one number for how many wait and how many it accepts in a turn: it is the latter."""
 
 
-async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.socket, asked: _AskedToStop) -> None:
+async def _serve(
+    parts: Parts, worker_id: str, number: int, listening: list[socket.socket], asked: _AskedToStop
+) -> None:
     rt = parts.rt
     hub = Hub(rt.store, partial(watching.summarise, rt), rt.now)
     web = Web(
@@ -137,7 +140,7 @@ async def _serve(parts: Parts, worker_id: str, number: int, listening: socket.so
     )
     asked.tell(server)
     _tune_garbage_collector()
-    await server.serve(sockets=[listening])
+    await server.serve(sockets=listening)
 
 
 def _tune_garbage_collector() -> None:

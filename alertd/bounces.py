@@ -128,7 +128,7 @@ def main() -> int:
     parts = compose(read_settings(os.environ), arguments.public_url)
     try:
         heartbeat.start(parts.rt, arguments.id, _ROLE)
-        asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket)))
+        asyncio.run(_serve(parts, arguments.id, socket.socket(fileno=arguments.socket[0])))
     finally:
         parts.close()
     return 0

@@ -13,7 +13,10 @@ from alertd.private_redis import PrivateRedis
 from alertd.supervisor import CannotStart, Child, Supervisor
 from config.settings import Settings
 
-_BACKLOG: Final = 4096
+_BACKLOG: Final = 4096  # Linux takes no more by default (net.core.somaxconn)
+# Thousands come back in one second, and whoever finds a queue full tries again after 1, 3, 7 and 15 seconds. Only Linux
+# deals them out.
+_QUEUES: Final = 8 if sys.platform == "linux" else 1
 
 
 def python_child(name: str, supervisor_lifeline: Callable[[], int], module: str, *arguments: str) -> Child:
@@ -31,7 +34,7 @@ def python_child(name: str, supervisor_lifeline: Callable[[], int], module: str,
 def read_arguments(module: str) -> argparse.Namespace:
     """What `python_child` gave a child that serves a socket which the supervisor holds."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description="started by alertd, never by hand")
-    parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--socket", type=int, nargs="+", required=True, help="descriptors of the listening sockets")
     parser.add_argument("--id", required=True)
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--public-url")
@@ -39,19 +42,37 @@ def read_arguments(module: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def listen(host: str, port: int, remedy: str = "choose another with --host and --port") -> socket.socket:
-    """A socket that children accept from. Raises CannotStart, with the `remedy`."""
+def listen(
+    host: str, port: int, remedy: str = "choose another with --host and --port", queues: int = 1
+) -> list[socket.socket]:
+    """Sockets on one port, each with a queue of its own, that children accept from.
+
+    Raises CannotStart, with the `remedy`.
+    """
+    sockets: list[socket.socket] = []
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = addresses[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        for number in range(queues):
+            listening = socket.socket(family, kind, protocol)
+            sockets.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if number:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                listening.bind(sockets[0].getsockname())
+            else:
+                # By itself, so that nobody else who is on this port goes unnoticed; then it lets the others in.
+                listening.bind(address)
+                if queues > 1:
+                    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
+        for each in sockets:
+            each.close()
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}; {remedy}") from error
-    listening.listen(_BACKLOG)
-    listening.set_inheritable(True)
-    return listening
+    for each in sockets:
+        each.listen(_BACKLOG)
+        each.set_inheritable(True)
+    return sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +103,15 @@ def run_roles(
 
     shared: tuple[str, ...] = ()
     if roles.web:
-        listening = listen(host, port)
-        public_url = settings.public_url or f"http://{_reachable(host)}:{listening.getsockname()[1]}"
+        listening = listen(host, port, queues=_QUEUES)
+        public_url = settings.public_url or f"http://{_reachable(host)}:{listening[0].getsockname()[1]}"
         shared = ("--public-url", public_url)
-        here = ("--socket", str(listening.fileno()))
+        numbers = [each.fileno() for each in listening]
         for number in range(1, settings.web_processes + 1):
             which = ("--number", str(number))
+            here = ("--socket", *map(str, numbers))
             web = python_child(_name("web", number), lifeline, "alertd.app", *here, *which, *shared)
-            web.keep_fds = (listening.fileno(),)
+            web.keep_fds = tuple(numbers)
             children.append(web)
         ready(public_url)
     for channel in roles.channels:
@@ -100,7 +122,7 @@ def run_roles(
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
     if roles.bounces and settings.bounce_listen is not None:
         place = settings.bounce_listen
-        incoming = listen(place.host, place.port, "choose another with ALERTD_BOUNCE_LISTEN")
+        [incoming] = listen(place.host, place.port, "choose another with ALERTD_BOUNCE_LISTEN")
         bounces = python_child("bounces", lifeline, "alertd.bounces", "--socket", str(incoming.fileno()), *shared)
         bounces.keep_fds = (incoming.fileno(),)
         children.append(bounces)

@@ -220,7 +220,7 @@ class Place:
 
     def __enter__(self) -> "Place":
         with contextlib.ExitStack() as stack:
-            listening = listen("127.0.0.1", 0)
+            [listening] = listen("127.0.0.1", 0)
             self._port = listening.getsockname()[1]
             self._servers = [stack.enter_context(_web(self._town, listening))]
             listening.close()
