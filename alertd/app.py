@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS: Final = 5
 _ACCEPTED_AT_ONCE: Final = 4  # of those who wait at a socket: the rest is for whichever web process is free first
 _YOUNG: Final = 10_000  # containers made, less those gone, between two looks at the young ones
+# Every write lets go of the interpreter; while a thread computes, the loop waits so long to have it back (else 5 ms).
+_SWITCH_SECONDS: Final = 0.001
 _KEEP_ALIVE_SECONDS: Final = 75  # longer than proxies and phones keep theirs: whoever closes first loses no request
 
 
@@ -140,6 +142,7 @@ async def _serve(
     )
     asked.tell(server)
     _tune_garbage_collector()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     await server.serve(sockets=listening)
 
 

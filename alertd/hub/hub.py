@@ -34,7 +34,8 @@ _DEAD_BEATS: Final = 25  # in PONG_SECONDS; time for two pings
 _PING_BEATS: Final = 10
 _CLOSE_BEATS: Final = 5  # one that has stopped reading may never take the close frame either
 _POLL_SECONDS: Final = 1.0
-_SLICE_SECONDS: Final = 0.004
+# An answer over HTTP comes back to the loop a dozen times, and each time waits for the rest of a slice.
+_SLICE_SECONDS: Final = 0.0005
 _LOOK_EVERY: Final = 16  # connections between two looks at the clock
 _PAGE: Final = 50
 
