@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, String, bindparam, func, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alertd.store import tallies
-from alertd.store.rows import Row, as_json, at_once, in_slices, insert_new, rows_by, table_of
+from alertd.store.rows import Row, among, as_json, at_once, in_slices, insert_new, rows_by, table_of
 from alertd.store.schema import acknowledgements, recipients, replies
 
 
@@ -75,7 +75,9 @@ def _insert_new(connection: Connection, rows: Mapping[int, Row]) -> set[int]:
     # There is one writer at a time: who has none now has none until we are done.
     ids = acknowledgements.c.recipient_id
     there = {
-        number for some in in_slices(list(rows)) for (number,) in at_once(connection, select(ids).where(ids.in_(some)))
+        number
+        for some in in_slices(list(rows))
+        for (number,) in at_once(connection, select(ids).where(among(connection, ids, some)))
     }
     connection.execute(_inserting(dialect.name), parameters)
     return rows.keys() - there

@@ -220,7 +220,7 @@ def busy(connection: Connection, alert: Row, among_steps: Collection[int], numbe
     found: set[str] = set()
     for some in in_slices(numbers):
         query = select(deliveries.c.subscription_id).where(
-            deliveries.c.recipient_id.in_(some),
+            among(connection, deliveries.c.recipient_id, some),
             deliveries.c.alert_id == alert["id"],
             deliveries.c.revision == alert["revision"],
             deliveries.c.step.in_(list(among_steps)),

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, or_, select, update
 
 from alertd.core.delivery import State
-from alertd.store.rows import Row, in_slices
+from alertd.store.rows import Row, among, in_slices
 from alertd.store.schema import alert_revisions, attempts, deliveries, recipients, subscriptions
 
 _WENT: Final = (State.SENDING, State.SENT, State.DELIVERED)
@@ -58,7 +58,9 @@ def went_to(connection: Connection, alert: Row, numbers: Sequence[int]) -> set[s
     found: set[str] = set()
     earlier = (deliveries.c.alert_id == alert["id"]) & (deliveries.c.revision < alert["revision"])
     for some in in_slices(numbers):
-        theirs = select(deliveries.c.subscription_id).where(deliveries.c.recipient_id.in_(some), earlier, _went(_WENT))
+        theirs = select(deliveries.c.subscription_id).where(
+            among(connection, deliveries.c.recipient_id, some), earlier, _went(_WENT)
+        )
         found.update(connection.execute(theirs).scalars())
     return found
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from alertd.core.audience import Audience, Parents, with_subgroups
 from alertd.store import tallies
-from alertd.store.rows import Row, in_slices, insert_new, listed, put_row, rows_by
+from alertd.store.rows import Row, among, in_slices, insert_new, listed, put_row, rows_by
 from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
 
 _DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
@@ -39,7 +39,11 @@ def active_of(connection: Connection, person_ids: Collection[str]) -> set[str]:
     """Those of these people who are active."""
     found: set[str] = set()
     for some in in_slices(list(person_ids)):
-        found.update(connection.execute(select(people.c.id).where(people.c.active, people.c.id.in_(some))).scalars())
+        found.update(
+            connection.execute(
+                select(people.c.id).where(people.c.active, among(connection, people.c.id, some))
+            ).scalars()
+        )
     return found
 
 
@@ -87,7 +91,8 @@ def memberships(connection: Connection, person_ids: Collection[str]) -> dict[str
     """The groups that each person is directly in, by id."""
     found: dict[str, list[str]] = {person_id: [] for person_id in person_ids}
     for some in in_slices(list(person_ids)):
-        query = select(group_members).where(group_members.c.person_id.in_(some)).order_by(group_members.c.group_id)
+        theirs = among(connection, group_members.c.person_id, some)
+        query = select(group_members).where(theirs).order_by(group_members.c.group_id)
         for row in connection.execute(query):
             found[row.person_id].append(row.group_id)
     return found
@@ -222,7 +227,8 @@ def usable_ways(connection: Connection, person_ids: Collection[str]) -> list[Usa
         .order_by(subscriptions.c.id)
     )
     for some in in_slices(list(person_ids)):
-        found += [UsableWay(*row) for row in connection.execute(query.where(subscriptions.c.person_id.in_(some)))]
+        theirs = among(connection, subscriptions.c.person_id, some)
+        found += [UsableWay(*row) for row in connection.execute(query.where(theirs))]
     return found
 
 

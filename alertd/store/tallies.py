@@ -12,6 +12,7 @@ On PostgreSQL transactions append what they change and wait for nobody; `compact
 both, in one snapshot.
 """
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,12 +20,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Insert,
     Select,
     String,
     Update,
+    any_,
     bindparam,
     cast,
     delete,
@@ -112,10 +115,12 @@ def take_answers(connection: Connection, recipient_ids: Collection[int]) -> None
     that kept their answers.
     """
     _hold_groups(connection, shared=True)
-    counted, taken = _taking_answers(connection.dialect.name)
+    dialect = connection.dialect.name
+    counted, taken = _taking_answers(dialect)
     for some in in_slices(sorted(recipient_ids)):
-        connection.execute(counted, {"these": some})
-        connection.execute(taken, {"these": some})
+        these = {"these": some if dialect == "postgresql" else json.dumps(some)}
+        connection.execute(counted, these)
+        connection.execute(taken, these)
 
 
 @cache  # every answer comes by here, and to put these together takes longer than to execute them
@@ -123,13 +128,19 @@ def _taking_answers(dialect: str) -> tuple[Insert, Update]:
     changed = (
         (recipients.c.id == acknowledgements.c.recipient_id)
         & (recipients.c.answered != acknowledgements.c.last_revision)
-        & recipients.c.id.in_(bindparam("these", expanding=True))
+        & _is_one_of_these(dialect)
     )
     mine = select(recipients.c.alert_id, recipients.c.person_id, recipients.c.answered, literal(-1).label("sign"))
     now = select(recipients.c.alert_id, recipients.c.person_id, acknowledgements.c.last_revision, literal(1))
     both = mine.join(acknowledgements, changed).union_all(now.join(acknowledgements, changed))
     taken = update(recipients).where(changed).values(answered=acknowledgements.c.last_revision)
     return _adding(dialect, _by_group(both.cte("mine"))), taken
+
+
+def _is_one_of_these(dialect: str) -> ColumnElement[bool]:
+    if dialect == "postgresql":
+        return recipients.c.id == any_(bindparam("these", type_=postgresql.ARRAY(BigInteger)))
+    return recipients.c.id.in_(select(func.json_each(bindparam("these", type_=String)).table_valued("value")))
 
 
 @contextmanager

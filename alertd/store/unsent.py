@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, or_, select, true, upd
 
 from alertd.core.delivery import RANK_ACKNOWLEDGED, RANKS_OF_A_KIND, State
 from alertd.store import following
-from alertd.store.rows import in_slices
+from alertd.store.rows import among, in_slices
 from alertd.store.schema import alerts, deliveries, subscriptions, workers
 
 _COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off: no attempt lasts so long
@@ -90,16 +90,18 @@ def release(connection: Connection, channels: Collection[str], now: datetime) ->
 
 def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
     """Let those who have not acknowledged go before these recipients, who have."""
-    among = deliveries.c.rank % RANKS_OF_A_KIND
+    within = deliveries.c.rank % RANKS_OF_A_KIND
     for some in in_slices(list(recipient_ids)):
         # Whatever somebody else holds is on its way already, and nothing to wait for.
         waiting = select(deliveries.c.id).where(
-            deliveries.c.recipient_id.in_(some), deliveries.c.state == State.PENDING, among < RANK_ACKNOWLEDGED
+            among(connection, deliveries.c.recipient_id, some),
+            deliveries.c.state == State.PENDING,
+            within < RANK_ACKNOWLEDGED,
         )
         ids = list(connection.execute(waiting.with_for_update(skip_locked=True)).scalars())
         behind = update(deliveries).where(deliveries.c.id.in_(ids))
         if ids:
-            connection.execute(behind.values(rank=deliveries.c.rank - among + RANK_ACKNOWLEDGED))
+            connection.execute(behind.values(rank=deliveries.c.rank - within + RANK_ACKNOWLEDGED))
 
 
 def supersede(connection: Connection, alert_id: str, revision: int, numbers: Sequence[int]) -> set[str]:
@@ -108,7 +110,7 @@ def supersede(connection: Connection, alert_id: str, revision: int, numbers: Seq
     """
     found: set[str] = set()
     for some in in_slices(numbers):
-        found |= _supersede(connection, alert_id, revision, deliveries.c.recipient_id.in_(some))
+        found |= _supersede(connection, alert_id, revision, among(connection, deliveries.c.recipient_id, some))
     return found
 
 
