@@ -127,7 +127,8 @@ def answered(connection: Connection, alert: Row, person_ids: Sequence[str]) -> d
     """The revision that each of these recipients has answered to; None: a supervisor who is not in the audience."""
     found: dict[str, int | None] = {}
     for some in in_slices(person_ids):
-        query = select(recipients.c.person_id, recipients.c.answered).where(
+        # With a column that the index of the answers lacks: else SQLite goes through all of it, and looks nobody up.
+        query = select(recipients.c.person_id, recipients.c.answered, recipients.c.part).where(
             recipients.c.alert_id == alert["id"], recipients.c.person_id.in_(some)
         )
         found.update({row.person_id: row.answered for row in connection.execute(query)})

@@ -12,7 +12,6 @@ On PostgreSQL transactions append what they change and wait for nobody; `compact
 both, in one snapshot.
 """
 
-import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -118,9 +117,8 @@ def take_answers(connection: Connection, recipient_ids: Collection[int]) -> None
     dialect = connection.dialect.name
     counted, taken = _taking_answers(dialect)
     for some in in_slices(sorted(recipient_ids)):
-        these = {"these": some if dialect == "postgresql" else json.dumps(some)}
-        connection.execute(counted, these)
-        connection.execute(taken, these)
+        connection.execute(counted, {"these": some})
+        connection.execute(taken, {"these": some})
 
 
 @cache  # every answer comes by here, and to put these together takes longer than to execute them
@@ -140,7 +138,7 @@ def _taking_answers(dialect: str) -> tuple[Insert, Update]:
 def _is_one_of_these(dialect: str) -> ColumnElement[bool]:
     if dialect == "postgresql":
         return recipients.c.id == any_(bindparam("these", type_=postgresql.ARRAY(BigInteger)))
-    return recipients.c.id.in_(select(func.json_each(bindparam("these", type_=String)).table_valued("value")))
+    return recipients.c.id.in_(bindparam("these", expanding=True))
 
 
 @contextmanager
