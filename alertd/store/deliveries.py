@@ -89,7 +89,10 @@ def claim(
     if not taken:
         return []
     claims = _claims(connection, taken, refusals)
-    _begin_attempts(connection, taken, now)
+    used = {claim.delivery_id: claim.provider for claim in claims}
+    if len(used) < len(taken):
+        _leave(connection, sorted(taken.keys() - used.keys()))
+    _begin_attempts(connection, used, now)
     return claims
 
 
@@ -140,6 +143,18 @@ def _take(connection: Connection, ids: Sequence[int], worker_id: str) -> None:
     )
     for some in in_slices(ids):
         connection.execute(taken.where(among(connection, deliveries.c.id, some)))
+
+
+def _leave(connection: Connection, ids: Sequence[int]) -> None:
+    """Cancel what was taken for addresses that are not used any more. Whoever lays down deliveries on PostgreSQL may not
+    see that an address is being taken away, nor whoever takes it away that there is one more to cancel; and by now it
+    may be somebody else's.
+    """
+    left = {"state": State.CANCELLED, "reason": unsent.ADDRESS_GONE, "worker_id": None}
+    counted = {"attempt": deliveries.c.attempt - 1, "tries": deliveries.c.tries - 1}
+    for some in in_slices(ids):
+        these = among(connection, deliveries.c.id, some)
+        connection.execute(update(deliveries).where(these).values(**left, **counted))
 
 
 def _begin_attempts(connection: Connection, taken: Mapping[int, str], now: datetime) -> None:
@@ -202,7 +217,7 @@ _CLAIMED: Final = (
 
 
 def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[int, Mapping[str, int]]) -> list[Claim]:
-    """The deliveries by their ids, each to be attempted at its provider."""
+    """Those of these deliveries whose address is still used, each to be attempted at its provider."""
     claims: list[Claim] = []
     for ids in in_slices(list(taken)):
         dark = _dark(connection, ids)
@@ -217,7 +232,7 @@ def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[
             .join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
             .join(people, people.c.id == subscriptions.c.person_id)
             .join(alerts, alerts.c.id == deliveries.c.alert_id)
-            .where(among(connection, deliveries.c.id, ids))
+            .where(among(connection, deliveries.c.id, ids), subscriptions.c.retired_at.is_(None))
             .order_by(deliveries.c.rank, deliveries.c.due_at, deliveries.c.id)
         )
         for row in connection.execute(query):

@@ -11,6 +11,7 @@ from alertd.store import following
 from alertd.store.rows import among, in_slices
 from alertd.store.schema import alerts, deliveries, subscriptions, workers
 
+ADDRESS_GONE: Final = "the address was taken away"
 _COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off: no attempt lasts so long
 
 
@@ -41,7 +42,7 @@ def readdress(
     unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(from_subscriptions)
     query = update(deliveries).where(unsent)
     if to_subscription is None:
-        connection.execute(query.values(state=State.CANCELLED, reason="the address was taken away"))
+        connection.execute(query.values(state=State.CANCELLED, reason=ADDRESS_GONE))
         return
     rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id).with_for_update()).all()
     for row in rows:
@@ -54,7 +55,7 @@ def readdress(
         )
         this = update(deliveries).where(deliveries.c.id == row.id)
         if connection.execute(taken).first() is not None:
-            connection.execute(this.values(state=State.CANCELLED, reason="the address was taken away"))
+            connection.execute(this.values(state=State.CANCELLED, reason=ADDRESS_GONE))
         else:
             lane = select(subscriptions.c.lane).where(subscriptions.c.id == to_subscription).scalar_subquery()
             due_at = row.due_at if row.state == State.PENDING else now  # somebody's quiet hours stay theirs

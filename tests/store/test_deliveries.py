@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from alertd.core.delivery import (
     RANK_ACKNOWLEDGED,
@@ -23,7 +24,7 @@ from alertd.core.flow import PRIMARY, Flows, Room
 from alertd.service import heartbeat, reaching, revising
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, counters, deliveries, evidence, people, receipts, rollouts, unsent
+from alertd.store import alerts, counters, deliveries, evidence, people, receipts, rollouts, schema, unsent
 from alertd.store.deliveries import Claim, Settlement
 from tests.installation import BOSS, START, Bell, Clock, actor, alert, settle
 from tests.threads import at_once
@@ -84,6 +85,23 @@ class TestClaim:
         assert (claimed.alert_id, claimed.address, claimed.language) == (alert_id, {"email": "taro@example.jp"}, "ja")
         assert (claimed.attempt, claimed.tries, claimed.dark) == (1, 1, {})
         assert claimed.key == f"{alert_id}.1.0.0.{claimed.subscription_id}"
+
+    def test_what_was_laid_down_while_its_address_was_taken_away_goes_nowhere(self, rt: Runtime) -> None:
+        settle(rt, "taro")
+        settle(rt, "hanako")
+        number = alert(rt)
+        with rt.store.write() as connection:
+            # As on PostgreSQL, when whoever lays down and whoever takes away do not see each other.
+            his = schema.subscriptions.c.person_id == "taro"
+            connection.execute(update(schema.subscriptions).where(his).values(retired_at=rt.now()))
+        (claimed,) = claim(rt)
+        row = rows(rt, number)["taro"]
+        assert (row["state"], row["reason"], row["attempt"]) == (State.CANCELLED, unsent.ADDRESS_GONE, 0)
+        assert claimed.delivery_id == rows(rt, number)["hanako"]["id"]
+        with rt.store.read() as connection:
+            begun = connection.execute(select(schema.attempts.c.delivery_id)).scalars().all()
+        assert begun == [claimed.delivery_id]
+        assert claim(rt) == []
 
     def test_what_is_claimed_is_on_its_way_and_nobody_else_s(self, rt: Runtime, alert_id: str) -> None:
         claim(rt)
