@@ -1,7 +1,7 @@
-"""The reference for acknowledgements: `python -m tests.bench.bare PORT DATABASE_URL`.
+"""The reference for acknowledgements: `python -m tests.bench.bare PORT DATABASE_URL MOST`.
 
 One Starlette route and a group commit: it keeps what it is told as durably as alertd does, and knows nothing of tokens,
-people or alerts.
+people or alerts. MOST is how many answers a commit may hold.
 """
 
 import sys
@@ -21,7 +21,7 @@ _ANSWERS = Table("bare_answers", MetaData(), Column("id", Integer, primary_key=T
 
 
 def main() -> None:
-    port, store = int(sys.argv[1]), Store(sys.argv[2])
+    port, store, most = int(sys.argv[1]), Store(sys.argv[2]), int(sys.argv[3])
     with store.write() as connection:
         _ANSWERS.metadata.create_all(connection)
 
@@ -30,7 +30,7 @@ def main() -> None:
             connection.execute(insert(_ANSWERS), [{"token": token} for token in tokens])
         return [True] * len(tokens)
 
-    answers: GroupCommit[str, bool] = GroupCommit(write)
+    answers: GroupCommit[str, bool] = GroupCommit(write, most)
 
     async def answer(request: Request) -> Response:
         await answers.submit(request.path_params["token"])

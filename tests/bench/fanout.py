@@ -7,16 +7,14 @@ so that it is a process of its own; on two cores both share the machine with the
 import contextlib
 import http.client
 import json
-import resource
 import secrets
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,11 +27,12 @@ from alertd.serve import listen
 from alertd.service import access
 from alertd.store.schema import credentials
 from tests.acceptance.town import free_port
+from tests.bench import references
+from tests.bench.crowd import Crowd, Tools, most_descriptors
 from tests.bench.figures import Curve, Figure, Run, Skipped, at_most
 from tests.bench.town import Town
 from tests.services import wait_until
 
-_HERE: Final = Path(__file__).parent
 STREAM: Final = "/api/v1/stream"
 _WARM: Final = 500
 _SHARED: Final = 100  # people whose phones make up the crowd where planning an alert is not what is measured
@@ -54,6 +53,8 @@ def measure(run: Run) -> list[Figure]:
             with Place(town, tools, tokens) as place:
                 figures += _fan_out(run, place, size)
         with Place(town, tools, tokens) as place:
+            figures += _against_others(run, place, min(10_000, sizes[-1]))
+        with Place(town, tools, tokens) as place:
             figures += _acknowledge_meanwhile(place, min(15_000, sizes[-1]), run.size(5, 2))
         with Place(town, tools, tokens) as place:
             figures += _stalled(place, min(10_000, sizes[-1]), run.size(8, 3))
@@ -65,36 +66,63 @@ def measure(run: Run) -> list[Figure]:
 def _fan_out(run: Run, place: "Place", size: int) -> list[Figure]:
     """Rounds in turn with the reference: POST to the last frame, processor time a frame, memory a connection."""
     rounds = run.size(9, 4)
-    place.crowd.connect(_WARM, STREAM)  # what is made once, whoever comes: threads, caches, connections to the store
-    place.crowd.ask("drop")
-    wait_until(lambda: place.connections() == 0, 60)
-    before = place.memory()
-    place.crowd.connect(size, STREAM)
-    time.sleep(1)
-    memory = (place.memory() - before) / size / 1024
-    ours, theirs = [], []
-    with Limit(place.tools, place.tokens, size) as limit:
-        for number in range(rounds + 1):
-            ours.append(place.publish(number))
-            theirs.append(limit.publish(number))
+    memory = place.fill(size)
+    send_loop = references.send_loop(place.tools.sendloop)
+    with Rival(send_loop, place, size) as rival:
+        ours, theirs = _in_turn(place, rival, rounds + 1)
     # The first round finds caches cold that a town's second alert finds warm; it is told apart.
     first, ours, theirs = ours[0], ours[1:], theirs[1:]
-    seconds, reference = (statistics.median(each.seconds for each in taken) for taken in (ours, theirs))
-    cpu, reference_cpu = (statistics.median(each.cpu for each in taken) / size * 1e6 for taken in (ours, theirs))
-    loop = "C loop of send()"
-    for name, taken in (("alertd", ours), (loop, theirs)):
-        point = (float(size), statistics.median(each.seconds for each in taken) * 1_000)
+    (milliseconds, cpu), (reference, reference_cpu) = (_medians(taken, size) for taken in (ours, theirs))
+    loop = send_loop.name
+    for name, value in (("alertd", milliseconds), (loop, reference)):
+        point = (float(size), value)
         known = run.curves["fanout"].series.get(name, []) if "fanout" in run.curves else []
         run.draw(Curve("fanout", "Fan-out, publish to the last frame", "connections", "ms", {name: [*known, point]}))
     return [
-        Figure(f"fan-out to {size:,}, POST to last frame", seconds * 1_000, "ms", loop, reference * 1_000,
-               at_most(1.3, "ratio")),
+        Figure(f"fan-out to {size:,}, POST to last frame", milliseconds, "ms", loop, reference, at_most(1.3, "ratio")),
         Figure(f"fan-out to {size:,}, the first of all", first.seconds * 1_000, "ms"),
         Figure(f"server CPU per frame, {size:,}", cpu, "µs", loop, reference_cpu, at_most(1.3, "ratio")),
         Figure(f"memory per idle connection, {size:,}", memory, "KiB", limit=at_most(4)),
         Figure(f"longest wait of a request during {rounds} fan-outs to {size:,}", place.longest_wait() * 1_000, "ms",
                limit=at_most(100)),
     ]  # fmt: skip
+
+
+def _against_others(run: Run, place: "Place", size: int) -> list[Figure]:
+    """What others use, each in turn with ours: the same figures, and none of theirs smaller."""
+    memory = place.fill(size)
+    figures: list[Figure] = []
+    for make in (references.websockets, references.starlette, lambda: references.nchan(run.fresh())):
+        try:
+            other = make()
+        except Skipped as reason:
+            run.notes.append(f"not measured: {reason}")
+            continue
+        with Rival(other, place, size) as rival:
+            ours, theirs = _in_turn(place, rival, run.size(6, 3))
+        (milliseconds, cpu), (reference, reference_cpu) = (_medians(taken[1:], size) for taken in (ours, theirs))
+        wanted = at_most(1, "ratio")
+        in_python = wanted if other.name != "Nchan" else None  # in C, which keeps less and spends less
+        name = f"{size:,}, against {other.name}"
+        figures += [
+            Figure(f"fan-out to {name}", milliseconds, "ms", other.name, reference, wanted),
+            Figure(f"server CPU per frame, {name}", cpu, "µs", other.name, reference_cpu, in_python),
+            Figure(f"memory per idle connection, {name}", memory, "KiB", other.name, rival.memory, in_python),
+        ]
+    return figures
+
+
+def _in_turn(place: "Place", rival: "Rival", rounds: int) -> tuple[list["Round"], list["Round"]]:
+    taken = [(place.publish(number), rival.publish(number)) for number in range(rounds)]
+    return [ours for ours, _ in taken], [theirs for _, theirs in taken]
+
+
+def _medians(taken: Sequence["Round"], size: int) -> tuple[float, float]:
+    """Milliseconds to the last frame, microseconds on a processor for each."""
+    seconds, cpu = (
+        statistics.median(values) for values in zip(*((one.seconds, one.cpu) for one in taken), strict=True)
+    )
+    return seconds * 1_000, cpu / size * 1e6
 
 
 def _acknowledge_meanwhile(place: "Place", size: int, rounds: int) -> list[Figure]:
@@ -149,65 +177,6 @@ class Round:
     cpu: float  # of the server's processes
     alert: str = ""
     after_answer: float = 0.0  # of the seconds those after the POST was answered; less than 0: it came before
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """The two programs in C."""
-
-    crowd: Path
-    sendloop: Path
-
-    @classmethod
-    def build(cls, directory: Path) -> "Tools":
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            raise Skipped("there is no C compiler")
-        for name in ("crowd", "sendloop"):
-            subprocess.run([compiler, "-O2", "-o", directory / name, _HERE / f"{name}.c"], check=True)
-        return cls(directory / "crowd", directory / "sendloop")
-
-
-class Crowd:
-    """The clients: see `crowd.c` for what they can be asked. Runs from entering to leaving."""
-
-    def __init__(self, tools: Tools, port: int, tokens: Path) -> None:
-        self._command = [str(tools.crowd), str(port), str(tokens)]
-
-    def __enter__(self) -> "Crowd":
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def ask(self, command: str) -> Any:
-        assert self._process.stdin
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        return self.answer()
-
-    def connect(self, count: int, path: str) -> float:
-        """So many more; seconds that it took. Raises RuntimeError unless all were let in."""
-        told = self.ask(f"connect {count} {path}")
-        if told["open"] < count:
-            raise RuntimeError(f"{count - told['open']} were not let in")
-        return float(told["ended"] - told["began"]) / 1e9
-
-    def answer(self) -> Any:
-        assert self._process.stdout
-        return json.loads(self._process.stdout.readline())
-
-    def time(self, publish: Callable[[], object]) -> float:
-        """Seconds from the beginning of `publish` until everybody has heard of it; RuntimeError if not all do."""
-        self.ask("expect 1")
-        began = time.monotonic_ns()
-        publish()
-        heard = self.answer()
-        if heard["missing"] or heard["doubled"]:
-            raise RuntimeError(f"{heard['missing']} heard nothing, {heard['doubled']} heard something twice")
-        return float(heard["last"] - began) / 1e9
 
 
 class Place:
@@ -279,6 +248,16 @@ class Place:
         """Bytes that belong to the web processes alone."""
         return sum(server.memory_full_info().uss for server in self._servers)
 
+    def fill(self, size: int) -> float:
+        """Let so many connect; KiB of memory that each takes."""
+        self.crowd.connect(_WARM, STREAM)  # what is made once, whoever comes: threads, caches, connections to the store
+        self.crowd.ask("drop")
+        wait_until(lambda: self.connections() == 0, 60)
+        before = self.memory()
+        self.crowd.connect(size, STREAM)
+        time.sleep(1)
+        return (self.memory() - before) / size / 1024
+
     def connections(self) -> int:
         return int(self._call("GET", "/health/ready")[1]["connections"])
 
@@ -313,24 +292,25 @@ class Place:
             insisting.join()
 
 
-class Limit:
-    """The reference with a crowd of its own."""
+class Rival:
+    """A reference with a crowd of its own, as large as the place's. Runs from entering to leaving."""
 
-    def __init__(self, tools: Tools, tokens: Path, size: int) -> None:
-        self._tools, self._tokens, self._size = tools, tokens, size
+    def __init__(self, other: references.Broadcaster, place: Place, size: int) -> None:
+        self._other, self._place, self._size = other, place, size
         self._stack = contextlib.ExitStack()
+        self.memory = 0.0  # KiB that a connection takes
 
-    def __enter__(self) -> "Limit":
-        self._port = free_port()
-        process = subprocess.Popen([str(self._tools.sendloop), str(self._port)], stdout=subprocess.PIPE)
-        self._stack.callback(process.wait)
-        self._stack.callback(process.kill)
-        assert process.stdout
-        self._stack.callback(process.stdout.close)
-        process.stdout.readline()
-        self._server = psutil.Process(process.pid)
-        self._crowd = self._stack.enter_context(Crowd(self._tools, self._port, self._tokens))
-        self._crowd.connect(self._size, "/bench")
+    def __enter__(self) -> "Rival":
+        with contextlib.ExitStack() as stack:
+            self._port = free_port()
+            serving = references.serving(self._other.command(self._port), self._port)
+            self._server = stack.enter_context(serving)
+            self._crowd = stack.enter_context(Crowd(self._place.tools, self._port, self._place.tokens))
+            before = self._memory()
+            self._crowd.connect(self._size, "/bench")
+            time.sleep(1)
+            self.memory = (self._memory() - before) / self._size / 1024
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -339,18 +319,20 @@ class Limit:
     def publish(self, number: int) -> Round:
         """One frame of the size that an alert's has."""
         body = json.dumps({"bench": number, "x": json.dumps(_post(number), ensure_ascii=False) + "x" * 450},
-                          ensure_ascii=False)  # fmt: skip
-
-        def post() -> None:
-            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-            line.request("POST", "/pub", body.encode())
-            line.getresponse().read()
-            line.close()
-
-        before = cpu(self._server)
-        seconds = self._crowd.time(post)
+                          ensure_ascii=False).encode()  # fmt: skip
+        before = self._cpu()
+        seconds = self._crowd.time(lambda: self._other.publish(self._port, body))
         time.sleep(0.3)
-        return Round(seconds, cpu(self._server) - before)
+        return Round(seconds, self._cpu() - before)
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self._server, *self._server.children(recursive=True)]
+
+    def _cpu(self) -> float:
+        return sum(cpu(process) for process in self._processes())
+
+    def _memory(self) -> int:
+        return sum(int(process.memory_full_info().uss) for process in self._processes())
 
 
 def _post(number: int, *, everyone: bool = False) -> dict[str, Any]:
@@ -392,13 +374,6 @@ def _web(town: Town, listening: socket.socket) -> Iterator[psutil.Process]:
     finally:
         process.terminate()
         process.wait(60)
-
-
-def most_descriptors() -> int:
-    """How many connections a process may hold; raised to what the system allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def cpu(process: psutil.Process) -> float:

@@ -32,6 +32,12 @@ class Load:
     p99: float
     worst: float
 
+    @classmethod
+    def of(cls, latencies: Sequence[float], refusals: Sequence[str], seconds: float) -> "Load":
+        taken = sorted(latencies)
+        middle, high = taken[len(taken) // 2], taken[min(len(taken) - 1, len(taken) * 99 // 100)]
+        return cls(len(taken) - len(refusals), list(refusals[:3]), seconds, middle, high, taken[-1])
+
     @property
     def rate(self) -> float:
         return self.answered / self.seconds
@@ -41,8 +47,16 @@ def load(port: int, paths: Sequence[str], *, connections: int, rate: float | Non
     """POST to each of these paths once."""
     command = [sys.executable, "-m", "tests.bench.loader", str(port), "--connections", str(connections)]
     command += ["--rate", str(rate)] if rate else []
-    told = subprocess.run(command, input="\n".join(paths), check=True, stdout=subprocess.PIPE, text=True).stdout
-    return Load(**json.loads(told))
+    return ask_loader(command, "\n".join(paths))
+
+
+def ask_loader(command: Sequence[str], told: str) -> Load:
+    """What a loader that is told this says came of it; RuntimeError if anything was refused."""
+    said = subprocess.run(command, input=told, check=True, stdout=subprocess.PIPE, text=True).stdout
+    taken = Load(**json.loads(said))
+    if taken.refusals:
+        raise RuntimeError(f"refused: {taken.refusals[0]}")
+    return taken
 
 
 class _Connection(asyncio.Protocol):
@@ -64,7 +78,9 @@ class _Connection(asyncio.Protocol):
         self._held += data
         end = self._held.find(b"\r\n\r\n")
         length = _LENGTH.search(self._held, 0, end) if end >= 0 else None
-        if length is None or len(self._held) < end + 4 + int(length.group(1)):
+        if end < 0 or (length is None and self._held[9:12] != b"204"):  # 204 has neither a body nor its length
+            return
+        if len(self._held) < end + 4 + (int(length.group(1)) if length else 0):
             return
         answer, self._held = self._held, b""
         latency = time.perf_counter() - self._began
@@ -111,14 +127,10 @@ class _Asker:
             self._idle = self._idle[self._count :]
         else:
             await self._pace(began, self._rate)
-        ended = [asyncio.ensure_future(event.wait()) for event in (self.done, self.broken)]
-        await asyncio.wait(ended, timeout=_LATE, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(self.done, self.broken)
         if not self.done.is_set():
             raise TimeoutError(f"{self._count - len(self._latencies)} of {self._count} were not answered")
-        taken = sorted(self._latencies)
-        middle, high = taken[len(taken) // 2], taken[min(len(taken) - 1, len(taken) * 99 // 100)]
-        good = len(taken) - len(self._refusals)
-        return Load(good, self._refusals[:3], time.perf_counter() - began, middle, high, taken[-1])
+        return Load.of(self._latencies, self._refusals, time.perf_counter() - began)
 
     async def _pace(self, began: float, rate: float) -> None:
         sent = 0
@@ -131,6 +143,12 @@ class _Asker:
                 else:
                     self._due.append(due)
             await asyncio.sleep(_BEAT)
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Return when one of them happens, or when it is too late."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=_LATE, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _main() -> None:

@@ -14,7 +14,8 @@ import psutil
 
 from alertd.store import instance
 from tests.acceptance.town import free_port
-from tests.bench.fanout import STREAM, Crowd, Tools, cpu, make_tokens, most_descriptors
+from tests.bench.crowd import Crowd, Tools, most_descriptors
+from tests.bench.fanout import STREAM, cpu, make_tokens
 from tests.bench.figures import Figure, Run, at_most
 from tests.bench.town import Town
 from tests.services import wait_until

@@ -170,10 +170,10 @@ class Town:
             yield port
 
     @contextlib.contextmanager
-    def bare(self) -> Iterator[int]:
-        """The bare endpoint of `tests.bench.bare` on the same store, ready, on this port."""
+    def bare(self, most: int = 500) -> Iterator[int]:
+        """The bare endpoint of `tests.bench.bare` on the same store, at most so many answers a commit; its port."""
         port = free_port()
-        with self.process("tests.bench.bare", str(port), self.database_url):
+        with self.process("tests.bench.bare", str(port), self.database_url, str(most)):
             wait_until(lambda: _status(f"http://127.0.0.1:{port}/a/ready") == 405, 60)
             yield port
 
