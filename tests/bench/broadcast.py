@@ -6,12 +6,14 @@ name, nothing is kept. No pings and no compression: idle lines cost them nothing
 
 import asyncio
 import sys
+from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 _BACKLOG = 4_096
 
@@ -22,11 +24,10 @@ async def _websockets(port: int) -> None:
 
     async def hear(line: ServerConnection) -> None:
         everybody.add(line)
-        try:
+        with suppress(ConnectionClosed):
             async for text in line:
                 broadcast(everybody, text)
-        finally:
-            everybody.discard(line)
+        everybody.discard(line)
 
     async with serve(hear, "127.0.0.1", port, ping_interval=None, compression=None, backlog=_BACKLOG) as server:
         await server.serve_forever()

@@ -1,12 +1,24 @@
-"""The harness itself: what a figure says of its limit, how numbers are shown, and that a picture is one."""
+"""The harness itself: figures and their limits, numbers, pictures, and that references and loader do as they say."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from websockets.sync.client import connect
 
-from tests.bench.figures import Curve, Figure, Limit, Run, at_least, at_most, in_turn, number, table
+from tests.acceptance.town import free_port
+from tests.bench import references
+from tests.bench.crowd import compile_c
+from tests.bench.figures import Curve, Figure, Limit, Run, Skipped, at_least, at_most, in_turn, number, table
+from tests.bench.loader import load
 from tests.bench.plots import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -82,3 +94,47 @@ def test_a_picture_has_a_line_for_each_series_and_stays_on_its_paper() -> None:
     circles = [(float(each.attrib["cx"]), float(each.attrib["cy"])) for each in root.iter(f"{SVG}circle")]
     assert len(circles) == 4
     assert all(0 <= x <= width and 0 <= y <= height for x, y in circles)
+
+
+@pytest.mark.parametrize("make", [references.websockets, references.starlette])
+def test_what_is_published_at_a_reference_reaches_everybody(make: Callable[[], references.Broadcaster]) -> None:
+    other, port = make(), free_port()
+    with ExitStack() as stack:
+        stack.enter_context(references.serving(other.command(port), port))
+        lines = [stack.enter_context(connect(f"ws://127.0.0.1:{port}/bench", proxy=None)) for _ in range(3)]
+        other.publish(port, '{"bench": "避難"}'.encode())
+        assert [line.recv(10) for line in lines] == ['{"bench": "避難"}'] * 3
+
+
+def test_a_disk_is_made_slower(tmp_path: Path) -> None:
+    try:
+        slow = compile_c("slowdisk", tmp_path, "-shared", "-fPIC")
+    except Skipped as reason:
+        pytest.skip(str(reason))
+    program = "import os, sys, time; began = time.monotonic(); os.fsync(1); os.fdatasync(1); "
+    with (tmp_path / "file").open("w") as file:
+        told = subprocess.run(
+            [sys.executable, "-c", program + "print(time.monotonic() - began, file=sys.stderr)"],
+            env={**os.environ, "LD_PRELOAD": str(slow)}, stdout=file, stderr=subprocess.PIPE, check=True,
+        )  # fmt: skip
+    assert float(told.stderr) >= 0.010
+
+
+def test_an_answer_without_a_body_is_one() -> None:
+    """204 tells no length (RFC 9110 section 8.6)."""
+
+    class NoContent(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoContent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            assert load(server.server_port, ["/"] * 20, connections=4).answered == 20
+        finally:
+            server.shutdown()
