@@ -17,9 +17,10 @@ from alertd.core.flow import Passage
 from alertd.core.message import Message
 from alertd.service.process_clock import steady
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, unsent
-from alertd.store.deliveries import NOT_ATTEMPTED, REFUSED_RECIPIENT, Claim, Settlement
+from alertd.store import deliveries, settlements, unsent
+from alertd.store.deliveries import NOT_ATTEMPTED, REFUSED_RECIPIENT, Claim
 from alertd.store.rows import Row
+from alertd.store.settlements import Settlement
 from channels.base import Channel, Traceable
 from workers.ceiling import Ceiling
 from workers.lease import Lease
@@ -279,25 +280,25 @@ class Deliverer:
     async def _settle(self) -> bool:
         """Write the outcomes there are; False when the store could not take them, which keeps them for later."""
         async with self._settling:
-            settlements, self._outcomes = self._outcomes, []
+            ended, self._outcomes = self._outcomes, []
             unattempted, self._unattempted = self._unattempted, []
-            if not settlements and not unattempted:
+            if not ended and not unattempted:
                 return True
             try:
-                await to_thread.run_sync(self._settle_now, settlements, unattempted)
+                await to_thread.run_sync(self._settle_now, ended, unattempted)
             except StoreUnavailable as error:
                 log.warning("outcomes wait for the store: %s", error)
-                self._outcomes = settlements + self._outcomes
+                self._outcomes = ended + self._outcomes
                 self._unattempted = unattempted + self._unattempted
                 return False
             except Exception:
                 self._unattempted = unattempted + self._unattempted
-                await self._settle_each(settlements)
+                await self._settle_each(ended)
             return True
 
-    async def _settle_each(self, settlements: list[Settlement]) -> None:
+    async def _settle_each(self, ended: list[Settlement]) -> None:
         """Write outcomes one by one, because one of them cannot be kept: that one without its provider's words."""
-        for settlement in settlements:
+        for settlement in ended:
             plain = replace(settlement.transition, reason="the provider's words cannot be kept", provider_id=None)
             for attempt in (settlement, replace(settlement, transition=plain)):
                 try:
@@ -309,10 +310,10 @@ class Deliverer:
                 except Exception:
                     log.exception("an outcome cannot be kept", extra={"delivery": settlement.claim.delivery_id})
 
-    def _settle_now(self, settlements: list[Settlement], unattempted: list[Claim]) -> None:
+    def _settle_now(self, ended: list[Settlement], unattempted: list[Claim]) -> None:
         with self._rt.store.write() as connection:
             now = self._rt.now()
-            written = deliveries.settle(connection, settlements, now)
+            written = settlements.settle(connection, ended, now)
             deliveries.unclaim(connection, unattempted, now)
             units = sum(each.units for each in written if each.transition.state is State.SENT)
             if units and self._providers.first.budget.counts_parts:

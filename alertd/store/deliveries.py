@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, insert, literal, or_, select, update
 
-from alertd.core.delivery import State, Transition, outcome_code
+from alertd.core.delivery import State
 from alertd.core.flow import PRIMARY, Room
-from alertd.store import counters, unsent
+from alertd.store import unsent
 from alertd.store.columns import UtcDateTime
-from alertd.store.counters import OutcomeKind
 from alertd.store.rows import Row, among, given, in_slices
 from alertd.store.schema import alerts, attempts, deliveries, people, recipients, subscriptions
 
 _WORDS_MAX: Final = 500  # characters that the columns for a provider's words hold
 _CLAIM_ROUNDS: Final = 8  # looks past lanes that turn out to be full
-_HOLDS_MOST: Final = 3  # after so many it waits for an operator, whatever its siblings do
 NOT_ATTEMPTED: Final = "not attempted"
 REFUSED_RECIPIENT: Final = "not this recipient"  # how an attempt ends that is our fault for one recipient alone
 
@@ -146,9 +144,8 @@ def _take(connection: Connection, ids: Sequence[int], worker_id: str) -> None:
 
 
 def _leave(connection: Connection, ids: Sequence[int]) -> None:
-    """Cancel what was taken for addresses that are not used any more. Whoever lays down deliveries on PostgreSQL may not
-    see that an address is being taken away, nor whoever takes it away that there is one more to cancel; and by now it
-    may be somebody else's.
+    """Cancel what was taken for addresses that are not used any more: by now they may be somebody else's. On PostgreSQL
+    whoever lays down and whoever takes an address away do not see each other until both are done.
     """
     left = {"state": State.CANCELLED, "reason": unsent.ADDRESS_GONE, "worker_id": None}
     counted = {"attempt": deliveries.c.attempt - 1, "tries": deliveries.c.tries - 1}
@@ -263,17 +260,17 @@ def _claims(connection: Connection, taken: Mapping[int, str], refusals: Mapping[
 
 def unclaim(connection: Connection, claims: Sequence[Claim], now: datetime) -> int:
     """Give back what will not be attempted, as if it had never been claimed. Returns how many were still theirs."""
-    still = [(row.id, row.attempt) for row in _locked(connection, claims) if row.state == State.SENDING]
+    still = [(row.id, row.attempt) for row in locked(connection, claims) if row.state == State.SENDING]
     ours = [claim for claim in claims if (claim.delivery_id, claim.attempt) in still]
     given_back = {"state": State.PENDING, "worker_id": None, "tries": deliveries.c.tries - 1}
     for some in in_slices(ours):
         ids = [claim.delivery_id for claim in some]
         connection.execute(update(deliveries).where(among(connection, deliveries.c.id, ids)).values(**given_back))
-    _close_attempts(connection, [(claim, NOT_ATTEMPTED, None, now) for claim in ours])
+    close_attempts(connection, [(claim, NOT_ATTEMPTED, None, now) for claim in ours])
     return len(ours)
 
 
-def _locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
+def locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
     """How these deliveries stand now (`id`, `attempt`, `state`, `accepted_at`), locked in the order of their ids."""
     rows: list[Any] = []
     for ids in in_slices(sorted({claim.delivery_id for claim in claims})):
@@ -284,18 +281,7 @@ def _locked(connection: Connection, claims: Sequence[Claim]) -> list[Any]:
     return rows
 
 
-def _lapsed(connection: Connection, ids: Sequence[int]) -> set[tuple[int, int]]:
-    """(delivery, attempt) of these deliveries' attempts that nobody has said anything about."""
-    found: set[tuple[int, int]] = set()
-    for some in in_slices(ids):
-        query = select(attempts.c.delivery_id, attempts.c.attempt).where(
-            among(connection, attempts.c.delivery_id, some), attempts.c.outcome.is_(None)
-        )
-        found |= {(row.delivery_id, row.attempt) for row in connection.execute(query)}
-    return found
-
-
-def _close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str | None, datetime | None]]) -> None:
+def close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str | None, datetime | None]]) -> None:
     """Write how attempts ended: outcome, reason, and when; no time when only the provider knows how."""
     if not ends:
         return
@@ -317,121 +303,6 @@ def _close_attempts(connection: Connection, ends: Sequence[tuple[Claim, str, str
 
 
 _END: Final = (attempts.c.delivery_id, attempts.c.attempt, attempts.c.outcome, attempts.c.reason, attempts.c.ended_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What an attempt came to, ready to be written."""
-
-    claim: Claim
-    outcome: str  # the outcome's name, for the attempt's row
-    transition: Transition
-    provider: str | None = None  # which one said so, if it is not the claim's
-    dark: bool = False  # the provider may have taken it all the same: it will be asked before the next attempt
-    units: int = 0  # what it costs when it was accepted
-
-    @property
-    def reason(self) -> str | None:
-        """The provider's words as they can be kept."""
-        return kept(self.transition.reason)
-
-
-def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[Settlement]:
-    """Write outcomes; those that were still theirs to write. An attempt whose lease was taken over changes nothing;
-    one whose lease has lapsed does as long as nobody has claimed its delivery again.
-
-    Where one was accepted, others of its lane that our own fault had held are due again.
-    """
-    stands = {row.id: row for row in _locked(connection, [settlement.claim for settlement in settlements])}
-    lapsed = _lapsed(connection, [number for number, row in stands.items() if row.state == State.PENDING])
-    written, values = [], []
-    for settlement in sorted(settlements, key=lambda settlement: settlement.claim.delivery_id):
-        row = stands.get(settlement.claim.delivery_id)
-        if row is None or row.attempt != settlement.claim.attempt:
-            continue
-        # A phone may have shown it before its provider's answer was here: then only the answer is written.
-        is_shown = row.state == State.DELIVERED and row.accepted_at is None
-        is_lapsed = row.state == State.PENDING and (row.id, row.attempt) in lapsed
-        if row.state == State.SENDING or is_lapsed or is_shown:
-            written.append(settlement)
-            values.append(_values(settlement, State.DELIVERED if is_shown else settlement.transition.state, now))
-    if not written:
-        return []
-    for some in in_slices(values):
-        _write(connection, some)
-    _close_attempts(
-        connection, [(each.claim, each.outcome, each.reason, None if each.dark else now) for each in written]
-    )
-    for each in written:
-        if each.transition.retire:
-            unsent.retire(connection, each.claim.subscription_id, each.reason, now)
-    _release_siblings(connection, [each.claim for each in written if each.transition.state is State.SENT], now)
-    counters.count_outcomes(connection, Counter(map(_kind, written)))
-    return written
-
-
-def _write(connection: Connection, values: Sequence[Row]) -> None:
-    its = given(connection, values, _OUTCOME).c
-    settled = (
-        update(deliveries)
-        .where(deliveries.c.id == its.id)
-        .values(
-            state=its.state,
-            reason=its.reason,
-            worker_id=None,
-            due_at=func.coalesce(its.due_at, deliveries.c.due_at),
-            accepted_at=func.coalesce(its.accepted_at, deliveries.c.accepted_at),
-            provider=its.provider,
-            provider_id=func.coalesce(its.provider_id, deliveries.c.provider_id),
-            tries=deliveries.c.tries - its.tries,
-            holds=deliveries.c.holds + its.holds,
-        )
-    )
-    connection.execute(settled)
-
-
-_OUTCOME: Final = tuple(
-    deliveries.c[name]
-    for name in ("id", "state", "reason", "due_at", "accepted_at", "provider", "provider_id", "tries", "holds")
-)
-
-
-def _values(settlement: Settlement, state: State, now: datetime) -> dict[str, Any]:
-    """What changes; of `tries` and `holds` by how much."""
-    after = settlement.transition
-    return {
-        "id": settlement.claim.delivery_id,
-        "state": state,
-        "reason": None if state is State.DELIVERED else settlement.reason,
-        "due_at": after.due_at,
-        "accepted_at": now if after.state is State.SENT else None,
-        "provider": settlement.provider or settlement.claim.provider,
-        "provider_id": kept(after.provider_id),
-        "tries": 0 if after.counted else 1,
-        "holds": int(after.state is State.HELD),
-    }
-
-
-def _kind(settlement: Settlement) -> OutcomeKind:
-    claim = settlement.claim
-    code = outcome_code(settlement.transition.reason)
-    return OutcomeKind(claim.channel, settlement.provider or claim.provider, settlement.outcome, code)
-
-
-def _release_siblings(connection: Connection, accepted: Sequence[Claim], now: datetime) -> None:
-    """What was our own fault is mended on these lanes; what was held too often must be something of its own.
-
-    That goes for what was said of one recipient too: a relay that denies relaying to everybody says it to each.
-    """
-    for channel in sorted({claim.channel for claim in accepted}):
-        lanes = {claim.lane for claim in accepted if claim.channel == channel}
-        held = update(deliveries).where(
-            deliveries.c.channel == channel,
-            deliveries.c.state == State.HELD,
-            deliveries.c.lane.in_(lanes),
-            deliveries.c.holds < _HOLDS_MOST,
-        )
-        connection.execute(held.values(state=State.PENDING, due_at=now))
 
 
 def kept(words: str | None) -> str | None:

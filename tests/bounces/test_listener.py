@@ -13,7 +13,7 @@ import pytest
 from alertd.bounces import Listener, make_protocol
 from alertd.core.delivery import State, Transition
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, people
+from alertd.store import deliveries, people, settlements
 from alertd.store.engine import Store
 from channels.base import Context
 from channels.bounces import BOUNCE_MAX
@@ -99,7 +99,7 @@ def sent(rt: Runtime, person: str = "taro") -> str:
     with rt.store.write() as connection:
         (claim,) = deliveries.claim(connection, "email", "w1", 10, rt.now())
         taken = Transition(State.SENT, provider_id=LETTER)
-        deliveries.settle(connection, [deliveries.Settlement(claim, "accepted", taken)], rt.now())
+        settlements.settle(connection, [settlements.Settlement(claim, "accepted", taken)], rt.now())
     return name
 
 

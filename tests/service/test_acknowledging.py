@@ -13,8 +13,8 @@ from alertd.service import reaching, watching
 from alertd.service.acknowledging import Acknowledged, Acknowledging, acknowledge_all, open_letter, wish_of
 from alertd.service.runtime import Runtime
 from alertd.service.views import moment
-from alertd.store import alerts, deliveries
-from alertd.store.deliveries import Settlement
+from alertd.store import alerts, deliveries, settlements
+from alertd.store.settlements import Settlement
 from tests.installation import ASK, START, TOKENS, Bell, Clock, actor, alert, group, settle
 from tests.threads import at_once
 
@@ -192,7 +192,7 @@ class TestSummary:
                     if mine
                     else Transition(State.PENDING, due_at=rt.now())
                 )
-                deliveries.settle(connection, [Settlement(claim, "x", after)], rt.now())
+                settlements.settle(connection, [Settlement(claim, "x", after)], rt.now())
 
     @pytest.mark.parametrize(
         ("state", "unreachable"),

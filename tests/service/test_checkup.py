@@ -15,9 +15,9 @@ from alertd.service import heartbeat, posting, self_test
 from alertd.service.checkup import Patient, examine
 from alertd.service.findings import WORDS, Finding, worst_first
 from alertd.service.runtime import Runtime
-from alertd.store import circuits, deliveries
+from alertd.store import circuits, deliveries, settlements
 from alertd.store.ballast import Ballast
-from alertd.store.deliveries import Settlement
+from alertd.store.settlements import Settlement
 from tests import installation
 from tests.disks import mounted
 from tests.installation import Clock, alert, settle
@@ -100,7 +100,7 @@ async def test_what_is_held_is_told_with_its_reason(rt: Runtime) -> None:
     with rt.store.write() as connection:
         (claim,) = deliveries.claim(connection, "email", "w", 10, rt.now())
         held = Transition(State.HELD, "535 wrong password", counted=False)
-        deliveries.settle(connection, [Settlement(claim, "misconfigured", held)], rt.now())
+        settlements.settle(connection, [Settlement(claim, "misconfigured", held)], rt.now())
     found = by_name(await examine(patient(rt)))["held:email"]
     assert found.level == "fault"
     assert "535 wrong password" in found.message("en")
@@ -129,7 +129,7 @@ async def test_the_self_test(rt: Runtime, clock: Clock) -> None:
     with rt.store.write() as connection:
         claims = deliveries.claim(connection, "email", "w", 10, rt.now())
         sent = Transition(State.SENT, provider_id="m")
-        deliveries.settle(connection, [Settlement(claim, "accepted", sent) for claim in claims], rt.now())
+        settlements.settle(connection, [Settlement(claim, "accepted", sent) for claim in claims], rt.now())
     clock.move(minutes=5)
     self_test.check_due(rt)
     assert await told() == ("ok", "self_test_ok")

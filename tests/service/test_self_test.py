@@ -13,9 +13,10 @@ from alertd.core.roles import Role
 from alertd.core.usage import beyond_ceiling
 from alertd.service import directory, self_test, watching
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, receipts, self_tests
-from alertd.store.deliveries import NOT_ATTEMPTED, Settlement
+from alertd.store import alerts, deliveries, receipts, self_tests, settlements
+from alertd.store.deliveries import NOT_ATTEMPTED
 from alertd.store.rows import Row
+from alertd.store.settlements import Settlement
 from tests.installation import Bell, Clock, actor, settle
 from tests.threads import at_once
 
@@ -43,7 +44,7 @@ def finish(rt: Runtime, channel: str, transition: Transition, outcome: str = "ac
     """Let every delivery of a channel that is due end like this."""
     with rt.store.write() as connection:
         claims = deliveries.claim(connection, channel, "w", 100, rt.now())
-        deliveries.settle(connection, [Settlement(claim, outcome, transition) for claim in claims], rt.now())
+        settlements.settle(connection, [Settlement(claim, outcome, transition) for claim in claims], rt.now())
 
 
 def last(rt: Runtime) -> Row:

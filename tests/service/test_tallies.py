@@ -19,9 +19,10 @@ from alertd.service import directory, escalating, importing, watching
 from alertd.service.acknowledging import Acknowledged, Acknowledging, acknowledge_all
 from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, evidence, receipts, schema, tallies, unsent
-from alertd.store.deliveries import Claim, Settlement
+from alertd.store import alerts, deliveries, evidence, receipts, schema, settlements, tallies, unsent
+from alertd.store.deliveries import Claim
 from alertd.store.rows import Row
+from alertd.store.settlements import Settlement
 from tests.installation import ASK, BOSS, Clock, alert, group, settle
 from tests.threads import at_once
 
@@ -216,9 +217,9 @@ class Fate:
         some = [claim for claim in self.claims if self.random.random() < 0.7]
         self.claims = [claim for claim in self.claims if claim not in some]
         ends = [*ENDS, Transition(State.PENDING, "busy", due_at=self.rt.now() + timedelta(seconds=30))]
-        settlements = [Settlement(claim, "x", self.random.choice(ends)) for claim in some]
+        ended = [Settlement(claim, "x", self.random.choice(ends)) for claim in some]
         with self.rt.store.write() as connection:
-            deliveries.settle(connection, settlements, self.rt.now())
+            settlements.settle(connection, ended, self.rt.now())
 
     def give_back(self) -> None:
         with self.rt.store.write() as connection:
@@ -341,7 +342,7 @@ def test_answers_outcomes_moves_and_compaction_at_once_lose_nothing(rt: Runtime,
         with rt.store.write() as connection:
             claims = deliveries.claim(connection, "email", f"w{turn}", 10, rt.now())
         with rt.store.write() as connection:
-            deliveries.settle(connection, [Settlement(claim, "x", after) for claim in claims], rt.now())
+            settlements.settle(connection, [Settlement(claim, "x", after) for claim in claims], rt.now())
 
     def move(turn: int) -> None:
         for number in range(turn, 40, 8):

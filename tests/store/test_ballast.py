@@ -14,10 +14,10 @@ from alertd.core.errors import DiskFull, StoreUnavailable
 from alertd.service import heartbeat, reaching
 from alertd.service.acknowledging import acknowledge_all, wish_of
 from alertd.service.runtime import Runtime
-from alertd.store import acknowledgements, deliveries
+from alertd.store import acknowledgements, deliveries, settlements
 from alertd.store.ballast import Ballast, beside
-from alertd.store.deliveries import Settlement
 from alertd.store.engine import Store
+from alertd.store.settlements import Settlement
 from tests.disks import SmallDisk, mounted
 from tests.installation import Bell, Clock, actor, alert, make_runtime, post, settle
 from tests.threads import at_once
@@ -89,7 +89,7 @@ def test_a_full_disk_refuses_posts_in_words_and_everything_accepted_goes_on(mach
     assert len(claims) == 100
     sent = [Settlement(claim, "accepted", Transition(State.SENT, provider_id="m")) for claim in claims]
     with rt.store.write() as connection:
-        assert len(deliveries.settle(connection, sent, rt.now())) == 100
+        assert len(settlements.settle(connection, sent, rt.now())) == 100
     for person in people:
         (kept,) = acknowledge_all(rt, [wish_of(actor(person), alert_id, Way.API, comment="見ました" * 50)])
         assert not isinstance(kept, Exception)

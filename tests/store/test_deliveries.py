@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from alertd.core.delivery import (
     RANK_ACKNOWLEDGED,
@@ -24,8 +24,9 @@ from alertd.core.flow import PRIMARY, Flows, Room
 from alertd.service import heartbeat, reaching, revising
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, counters, deliveries, evidence, people, receipts, rollouts, schema, unsent
-from alertd.store.deliveries import Claim, Settlement
+from alertd.store import alerts, counters, deliveries, evidence, people, receipts, rollouts, schema, settlements, unsent
+from alertd.store.deliveries import Claim
+from alertd.store.settlements import Settlement
 from tests.installation import BOSS, START, Bell, Clock, actor, alert, settle
 from tests.threads import at_once
 
@@ -51,7 +52,7 @@ def settlement(rt: Runtime, claimed: Claim, outcome: Outcome) -> Settlement:
 def settled(rt: Runtime, claimed: Claim, outcome: Outcome) -> bool:
     """Settle one; whether it was still theirs to write."""
     with rt.store.write() as connection:
-        return bool(deliveries.settle(connection, [settlement(rt, claimed, outcome)], rt.now()))
+        return bool(settlements.settle(connection, [settlement(rt, claimed, outcome)], rt.now()))
 
 
 def rows(rt: Runtime, alert_id: str) -> dict[str, Mapping[str, Any]]:
@@ -93,7 +94,7 @@ class TestClaim:
         with rt.store.write() as connection:
             # As on PostgreSQL, when whoever lays down and whoever takes away do not see each other.
             his = schema.subscriptions.c.person_id == "taro"
-            connection.execute(update(schema.subscriptions).where(his).values(retired_at=rt.now()))
+            connection.execute(schema.subscriptions.update().where(his).values(retired_at=rt.now()))
         (claimed,) = claim(rt)
         row = rows(rt, number)["taro"]
         assert (row["state"], row["reason"], row["attempt"]) == (State.CANCELLED, unsent.ADDRESS_GONE, 0)
@@ -416,9 +417,9 @@ class TestSettle:
         alert_id = alert(rt)
         claimed = claim(rt)
         with rt.store.write() as connection:
-            deliveries.settle(connection, [settlement(rt, claimed[1], Refused("x"))], rt.now())
+            settlements.settle(connection, [settlement(rt, claimed[1], Refused("x"))], rt.now())
             group = [settlement(rt, each, Accepted(f"m{each.delivery_id}")) for each in reversed(claimed)]
-            written = deliveries.settle(connection, group, rt.now())
+            written = settlements.settle(connection, group, rt.now())
         assert [each.claim.delivery_id for each in written] == [claimed[0].delivery_id, claimed[2].delivery_id]
         assert sorted(row["state"] for row in rows(rt, alert_id).values()) == ["failed", "sent", "sent"]
 
@@ -430,7 +431,9 @@ class TestSettle:
 
         def write(group: list[Claim]) -> int:
             with rt.store.write() as connection:
-                return len(deliveries.settle(connection, [settlement(rt, each, Gone("x")) for each in group], rt.now()))
+                return len(
+                    settlements.settle(connection, [settlement(rt, each, Gone("x")) for each in group], rt.now())
+                )
 
         assert at_once(write, groups) == [10, 10, 10, 10]
         assert {row["state"] for row in rows(rt, alert_id).values()} == {"failed"}
@@ -452,11 +455,11 @@ class TestWhatASettlementLeavesBehind:
         with rt.store.write() as connection:
             done = [settlement(rt, each, Deferred("503 busy")) for each in claims[:2]]
             done += [settlement(rt, claims[2], Accepted("m1"))]
-            deliveries.settle(connection, done, rt.now())
+            settlements.settle(connection, done, rt.now())
         settled(rt, claims[3], Deferred("503 busy"))
         with rt.store.write() as connection:
             found = replace(settlement(rt, claims[4], Accepted("m2")), provider="secondary")
-            deliveries.settle(connection, [found], rt.now())
+            settlements.settle(connection, [found], rt.now())
         assert self.counts(rt) == {
             ("primary", "deferred", "503"): 3,
             ("primary", "accepted", ""): 1,

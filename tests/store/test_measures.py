@@ -9,8 +9,8 @@ from sqlalchemy import Connection, event
 
 from alertd.core.delivery import State, Transition
 from alertd.service.runtime import Runtime
-from alertd.store import deliveries, measures
-from alertd.store.deliveries import Settlement
+from alertd.store import deliveries, measures, settlements
+from alertd.store.settlements import Settlement
 from tests.installation import Clock, alert, settle
 
 
@@ -21,7 +21,7 @@ def test_what_is_recent_or_under_way_is_counted_once(rt: Runtime, clock: Clock) 
     with rt.store.write() as connection:
         one, _ = deliveries.claim(connection, "email", "w", 2, rt.now())
         sent = Transition(State.SENT, provider_id="m")
-        deliveries.settle(connection, [Settlement(one, "accepted", sent)], rt.now())
+        settlements.settle(connection, [Settlement(one, "accepted", sent)], rt.now())
         counted = [measures.deliveries_by_state(connection, rt.now() + timedelta(hours=hours)) for hours in (0, 25)]
     under_way = {("email", "sending"): 1, ("email", "pending"): 1}
     assert counted == [{**under_way, ("email", "sent"): 1}, under_way]

@@ -10,7 +10,7 @@ import pytest
 from alertd.core.acknowledgement import reply_code
 from alertd.core.delivery import State, Transition
 from alertd.service import watching
-from alertd.store import alerts, deliveries
+from alertd.store import alerts, deliveries, settlements
 from tests.installation import TOKENS, Clock
 from tests.providers import TwilioServer
 from tests.providers.twilio import AUTH_TOKEN, signature
@@ -141,7 +141,7 @@ class TestReceipts:
         with town.rt.store.write() as connection:
             (claim,) = deliveries.claim(connection, "sms", "w1", 10, town.rt.now())
             sent = Transition(State.SENT, provider_id="SM1")
-            deliveries.settle(connection, [deliveries.Settlement(claim, "accepted", sent)], town.rt.now())
+            settlements.settle(connection, [settlements.Settlement(claim, "accepted", sent)], town.rt.now())
         return alert
 
     @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alertd.core.delivery import State, Transition
 from alertd.service import heartbeat
-from alertd.store import circuits, deliveries
-from alertd.store.deliveries import Settlement
+from alertd.store import circuits, deliveries, settlements
 from alertd.store.engine import Store
+from alertd.store.settlements import Settlement
 from alertd.web import metrics
 from tests.installation import Clock
 from tests.web.server import Site, Town, frame
@@ -55,7 +55,7 @@ async def test_what_is_sent_or_held_is_counted_as_such(town: Town, clock: Clock)
     held = Settlement(two, "misconfigured", Transition(State.HELD, "the relay wants a password", counted=False))
     for settlement in (sent, held):
         with rt.store.write() as connection:
-            deliveries.settle(connection, [settlement], rt.now())
+            settlements.settle(connection, [settlement], rt.now())
     found = await samples(town)
     assert found[metrics.DELIVERIES, (("channel", "email"), ("state", "sent"))] == 1
     assert found[metrics.HELD, (("channel", "email"),)] == 1

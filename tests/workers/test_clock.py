@@ -12,8 +12,9 @@ from alertd.core.errors import StoreUnavailable
 from alertd.core.escalation import Plan, Step
 from alertd.service import heartbeat
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, instance, receipts, schema, steps
-from alertd.store.deliveries import Claim, Settlement
+from alertd.store import alerts, deliveries, instance, receipts, schema, settlements, steps
+from alertd.store.deliveries import Claim
+from alertd.store.settlements import Settlement
 from tests.installation import Bell, alert, settle
 from tests.installation import Clock as Time
 from tests.threads import at_once
@@ -88,7 +89,7 @@ class TestTick:
         claimed = claim(rt, "c1")
         later = Transition(State.PENDING, "busy", due_at=rt.now() + timedelta(seconds=10))
         with rt.store.write() as connection:
-            deliveries.settle(connection, [Settlement(claimed, "deferred", later)], rt.now())
+            settlements.settle(connection, [Settlement(claimed, "deferred", later)], rt.now())
         bell.rung.clear()
         clock.tick()
         assert bell.rung == ["work:sms"]
@@ -130,7 +131,7 @@ class TestTick:
         with rt.store.write() as connection:
             receipts.keep(connection, "email", Receipt("m1", True), rt.now())
             sent = Transition(State.SENT, provider_id="m1")
-            deliveries.settle(connection, [Settlement(claimed, "accepted", sent)], rt.now())
+            settlements.settle(connection, [Settlement(claimed, "accepted", sent)], rt.now())
         bell.rung.clear()
         Clock(rt, "c1", 1.0).tick()
         assert bell.rung == [f"changed:{alert_id}"]
