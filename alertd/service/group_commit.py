@@ -38,6 +38,7 @@ class GroupCommit(Generic[Item, Result]):
             await asyncio.wait([self._writer])
 
     async def _run(self) -> None:
+        group: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
@@ -52,10 +53,16 @@ class GroupCommit(Generic[Item, Result]):
                         future.set_result(result)
         finally:
             self._writer = None
+            # Whoever is left when the writer itself is ended would wait for ever.
+            for _, future in (*group, *self._waiting):
+                future.cancel()
 
     async def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            return await asyncio.to_thread(self._write, items)
+            results = await asyncio.to_thread(self._write, items)
+            if len(results) != len(items):
+                raise RuntimeError(f"{len(results)} results for {len(items)} items")
+            return results
         except StoreUnavailable as error:
             return [error] * len(items)
         except Exception as error:

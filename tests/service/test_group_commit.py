@@ -61,6 +61,19 @@ async def test_a_poisoned_one_does_not_take_its_group_down() -> None:
     assert (results[0], type(results[1]), results[2]) == (2, RuntimeError, 6)
 
 
+async def test_a_writer_that_forgets_somebody_leaves_nobody_waiting() -> None:
+    results = await many(GroupCommit(lambda numbers: list(numbers)[1:]), [1, 2, 3])
+    assert [type(result) for result in results] == [RuntimeError] * 3
+
+
+async def test_a_writer_that_is_ended_leaves_nobody_waiting() -> None:
+    def ended(_numbers: Sequence[int]) -> list[int | Exception]:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(GroupCommit(ended).submit(1), 20)
+
+
 async def test_while_the_store_is_away_everybody_is_told_after_one_try() -> None:
     writer = Writer()
     writer.away = True
