@@ -42,6 +42,7 @@ _LATE: Final = timedelta(seconds=60)
 _STALE: Final = timedelta(hours=26)
 _MIB: Final = 1024 * 1024
 _BLIP: Final = timedelta(seconds=60)  # a circuit that is open for longer is no passing trouble
+_PREPARED_WITHIN: Final = timedelta(minutes=2)  # a million people take some 40 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,21 @@ def _held(_patient: Patient, store: Store) -> list[Finding]:
     ] or [Finding("held", "ok", "held_none")]
 
 
+def _unprepared(patient: Patient, store: Store) -> list[Finding]:
+    now = patient.now()
+    with store.read() as connection:
+        rows = measures.unprepared(connection, now - _PREPARED_WITHIN)
+    return [
+        Finding(
+            "prepared",
+            "fault",
+            "unprepared",
+            {"title": row["title"], "seconds": round((now - row["since"]).total_seconds())},
+        )
+        for row in rows
+    ] or [Finding("prepared", "ok", "prepared")]
+
+
 def _circuits(patient: Patient, store: Store) -> list[Finding]:
     now = patient.now()
     with store.read() as connection:
@@ -361,6 +377,7 @@ def _sms(patient: Patient, store: Store) -> list[Finding]:
 
 _FROM_STORE: Final[dict[str, Callable[[Patient, Store], list[Finding]]]] = {
     "channels": _missing,
+    "prepared": _unprepared,
     "held": _held,
     "circuits": _circuits,
     "due": _oldest_due,

@@ -106,6 +106,16 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "ja": "不達メールの受け口が稼働していないため、届かないメールに気付けません。"
         "`alertd bounces` か `alertd serve` を起動してください。",
     },
+    "prepared": {
+        "en": "every alert is laid down for everybody it is for",
+        "ja": "すべてのアラートについて、全員分の送信が準備できています。",
+    },
+    "unprepared": {
+        "en": "“{title}” is not laid down for everybody after {seconds} s, so some get nothing yet; "
+        "that is the clock's work: see its log",
+        "ja": "「{title}」は{seconds}秒たっても全員分の送信が準備できておらず、まだ届かない人がいます。"
+        "準備はclockの仕事です。ログを確認してください。",
+    },
     "held_none": {
         "en": "nothing is held back",
         "ja": "保留中の送信はありません。",

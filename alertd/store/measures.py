@@ -3,11 +3,20 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, union_all
 
 from alertd.core.delivery import State
 from alertd.store.rows import Row
-from alertd.store.schema import alerts, deliveries, instance, people, subscriptions
+from alertd.store.schema import (
+    alert_revisions,
+    alerts,
+    deliveries,
+    instance,
+    people,
+    rollouts,
+    steps,
+    subscriptions,
+)
 
 RECENT: Final = timedelta(hours=24)
 _UNDER_WAY: Final = (State.PENDING, State.SENDING, State.HELD)
@@ -55,6 +64,19 @@ def _waits(now: datetime) -> tuple[ColumnElement[bool], ...]:
         alerts.c.state.in_(("active", "cancelled")),
         alerts.c.expires_at > now,
     )
+
+
+def unprepared(connection: Connection, before: datetime) -> list[Row]:
+    """What was posted, revised or begun `before` then and is not laid down for everybody: `title`, and `since` when."""
+    posted = select(alerts.c.title, alerts.c.sent_at.label("since")).join(rollouts, rollouts.c.alert_id == alerts.c.id)
+    revised = select(alert_revisions.c.title, alert_revisions.c.created_at).where(alert_revisions.c.after.is_not(None))
+    begun = (
+        select(alerts.c.title, steps.c.started_at)
+        .join(steps, steps.c.alert_id == alerts.c.id)
+        .where(steps.c.after.is_not(None))
+    )
+    either = union_all(posted, revised, begun).subquery()
+    return _rows(connection, select(either).where(either.c.since < before).order_by(either.c.since))
 
 
 def held(connection: Connection) -> list[Row]:

@@ -11,11 +11,11 @@ from aiohttp import web
 
 from alertd.core.alert import LANGUAGES, Bilingual
 from alertd.core.delivery import State, Transition
-from alertd.service import heartbeat, posting, self_test
+from alertd.service import escalating, heartbeat, posting, revising, rollout, self_test
 from alertd.service.checkup import Patient, examine
 from alertd.service.findings import WORDS, Finding, worst_first
 from alertd.service.runtime import Runtime
-from alertd.store import circuits, deliveries, settlements
+from alertd.store import circuits, deliveries, following, rollouts, settlements, steps
 from alertd.store.ballast import Ballast
 from alertd.store.settlements import Settlement
 from tests import installation
@@ -106,6 +106,28 @@ async def test_what_is_held_is_told_with_its_reason(rt: Runtime) -> None:
     assert "535 wrong password" in found.message("en")
     posting.release_held(rt, ["email"])
     assert (await levels(patient(rt)))["held"] == "ok"
+
+
+@pytest.mark.parametrize("what", ["alert", "revision", "step"])
+async def test_what_is_not_laid_down_for_everybody_is_told(rt: Runtime, clock: Clock, what: str) -> None:
+    settle(rt, "taro")
+    number = alert(rt)
+    with rt.store.write() as connection:
+        if what == "alert":
+            rollouts.begin(connection, number, "")
+        elif what == "revision":
+            following.begin(connection, number, 1, "")
+        else:
+            steps.advance(connection, {"alert_id": number, "step": 0, "repeat": 0}, "")
+    clock.move(minutes=1)
+    assert (await levels(patient(rt)))["prepared"] == "ok"
+    clock.move(minutes=2)
+    found = by_name(await examine(patient(rt)))["prepared"]
+    assert found.level == "fault"
+    assert "180" in found.message("ja")
+    for carry_on in (rollout.carry_on, revising.carry_on, escalating.carry_on):
+        carry_on(rt)
+    assert (await levels(patient(rt)))["prepared"] == "ok"
 
 
 async def test_the_self_test(rt: Runtime, clock: Clock) -> None:
