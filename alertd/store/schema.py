@@ -355,7 +355,8 @@ deliveries = Table(
     Column("fetched_at", UtcDateTime),  # somebody or something fetched its link: proves nothing
     Column("opened_at", UtcDateTime),
     UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
-    Index("ix_deliveries_channel_state_rank_due_at", "channel", "state", "rank", "due_at"),
+    # Whole slices are due at the same moment: without their ids each claim would sort all that wait.
+    Index("ix_deliveries_channel_state_rank_due_at_id", "channel", "state", "rank", "due_at", "id"),
     Index("ix_deliveries_state_worker_id", "state", "worker_id"),
 )
 # What only few rows have costs the others nothing.

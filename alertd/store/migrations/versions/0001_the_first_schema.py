@@ -423,7 +423,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("alert_id", "revision", "step", "repeat", "subscription_id", name="uq_deliveries_key"),
     )
     op.create_index(
-        "ix_deliveries_channel_state_rank_due_at", "deliveries", ["channel", "state", "rank", "due_at"], unique=False
+        "ix_deliveries_channel_state_rank_due_at_id",
+        "deliveries",
+        ["channel", "state", "rank", "due_at", "id"],
+        unique=False,
     )
     op.create_index(
         "ix_deliveries_held",
