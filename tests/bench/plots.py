@@ -25,7 +25,7 @@ def svg(curve: Curve) -> str:
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
         _text(_LEFT, 28, curve.title, "start", "title"),
         _text((_LEFT + _RIGHT) / 2, _BOTTOM + 44, curve.x, "middle"),
-        _text(_LEFT - 8, _TOP - 8, curve.y, "end"),
+        _text(8, _TOP - 8, curve.y, "start"),
         *_grid(across, up),
     ]
     for place, (name, series) in enumerate(curve.series.items()):
