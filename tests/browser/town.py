@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -45,7 +45,7 @@ GROUPS: Final = (
 class Town:
     """A server process with people in it. `stop` ends it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -57,6 +57,7 @@ class Town:
             "ALERTD_PUBLIC_URL": self.url,
             "ALERTD_ORGANISATION": "みなと市",
             "ALERTD_TIME_ZONE": "Asia/Tokyo",
+            **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._token = ""

@@ -97,7 +97,7 @@ class _Plan:
     left: int | None = 1  # times; None for ever
 
 
-class _Refused(Exception):
+class Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -282,7 +282,7 @@ class PushService(HttpThread):
             return web.Response(status=plan.status, headers=plan.headers, body=plan.body)
         try:
             message = self._accept(name, request.headers, body)
-        except _Refused as refusal:
+        except Refused as refusal:
             return web.json_response({"errno": 0, "message": refusal.reason}, status=refusal.status)
         if plan.reset == "after":
             return cut(request)
@@ -292,14 +292,14 @@ class PushService(HttpThread):
     def _accept(self, name: str, headers: Mapping[str, str], body: bytes) -> PushMessage:
         subscription = self._subscriptions.get(name)
         if subscription is None:
-            raise _Refused(404, "no such subscription")
+            raise Refused(404, "no such subscription")
         if name in self._dead:
-            raise _Refused(410, "the subscription has expired")
+            raise Refused(410, "the subscription has expired")
         try:
             claims = verify_vapid(headers.get("Authorization", ""), self.url, subscription.application_server_key)
             check_headers(headers, body)
             payload = open_payload(body, subscription)
-        except _Refused as refusal:
+        except Refused as refusal:
             with self.changed:
                 self._rejections.append(Rejection(name, refusal.status, refusal.reason))
                 self.changed.notify_all()
@@ -357,57 +357,57 @@ class PushService(HttpThread):
 
 
 def verify_vapid(authorization: str, origin: str, expected_key: str | None) -> dict[str, Any]:
-    """The claims of a `vapid` Authorization field (RFC 8292), or _Refused."""
+    """The claims of a `vapid` Authorization field (RFC 8292), or Refused."""
     scheme, _, rest = authorization.partition(" ")
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     if scheme.lower() != "vapid" or "t" not in fields or "k" not in fields:
-        raise _Refused(401, "Authorization: vapid t=…, k=… is missing")
+        raise Refused(401, "Authorization: vapid t=…, k=… is missing")
     try:
         point = unb64(fields["k"])
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         head, claims_part, signature_part = fields["t"].split(".")
         signature = unb64(signature_part)
         if json.loads(unb64(head)).get("alg") != "ES256" or len(signature) != 64:
-            raise _Refused(401, "the token is not signed with ES256")
+            raise Refused(401, "the token is not signed with ES256")
         pair = encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
         key.verify(pair, f"{head}.{claims_part}".encode(), ec.ECDSA(SHA256()))
         claims = json.loads(unb64(claims_part))
     except (ValueError, InvalidSignature) as error:
-        raise _Refused(401, f"the token cannot be verified: {error!r}") from error
+        raise Refused(401, f"the token cannot be verified: {error!r}") from error
     if expected_key is not None and point != unb64(expected_key):
-        raise _Refused(403, "signed under another key than the subscription's")
+        raise Refused(403, "signed under another key than the subscription's")
     if claims.get("aud") != origin:
-        raise _Refused(403, f"aud is {claims.get('aud')!r}, not {origin!r}")
+        raise Refused(403, f"aud is {claims.get('aud')!r}, not {origin!r}")
     expiry = claims.get("exp")
     if not isinstance(expiry, int) or not time.time() < expiry <= time.time() + 24 * 3_600:
-        raise _Refused(403, "exp is missing, past, or more than 24 hours away")
+        raise Refused(403, "exp is missing, past, or more than 24 hours away")
     if not re.match(r"mailto:[^@\s]+@[^@\s]+$|https://", str(claims.get("sub", ""))):
-        raise _Refused(403, "sub is not mailto: or https:")
+        raise Refused(403, "sub is not mailto: or https:")
     assert isinstance(claims, dict)
     return claims
 
 
 def check_headers(headers: Mapping[str, str], body: bytes) -> None:
-    """_Refused for what RFC 8030 sections 5 and 7.2 do not allow."""
+    """Refused for what RFC 8030 sections 5 and 7.2 do not allow."""
     if len(body) > BODY_MAX:
-        raise _Refused(413, f"the body has {len(body)} bytes")
+        raise Refused(413, f"the body has {len(body)} bytes")
     if not re.fullmatch(r"\d{1,10}", headers.get("TTL", "")):
-        raise _Refused(400, "TTL is missing or not a number")
+        raise Refused(400, "TTL is missing or not a number")
     if headers.get("Urgency", "normal") not in ("very-low", "low", "normal", "high"):
-        raise _Refused(400, "Urgency is unknown")
+        raise Refused(400, "Urgency is unknown")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", headers.get("Topic", "none")):
-        raise _Refused(400, "Topic is not up to 32 characters of base64url")
+        raise Refused(400, "Topic is not up to 32 characters of base64url")
     if headers.get("Content-Encoding") != "aes128gcm":
-        raise _Refused(400, "Content-Encoding is not aes128gcm")
+        raise Refused(400, "Content-Encoding is not aes128gcm")
 
 
 def open_payload(body: bytes, subscription: BrowserSubscription) -> dict[str, Any]:
     try:
         payload = json.loads(decrypt(body, subscription.private_key, subscription.auth))
     except (ValueError, InvalidTag) as error:
-        raise _Refused(400, f"the browser cannot open the message: {error!r}") from error
+        raise Refused(400, f"the browser cannot open the message: {error!r}") from error
     if not isinstance(payload, dict):
-        raise _Refused(400, "the message is not a JSON object")
+        raise Refused(400, "the message is not a JSON object")
     return payload
 
 
