@@ -19,6 +19,7 @@ from alertd.store.schema import (
     recipients,
     subscriptions,
 )
+from alertd.store.unsent import changing
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -163,7 +164,7 @@ def expire(connection: Connection, now: datetime) -> list[str]:
     closed = list(connection.execute(over.values(state="expired", closed_at=now).returning(alerts.c.id)).scalars())
     dead = select(alerts.c.id).where(alerts.c.state != "active", alerts.c.expires_at <= now)
     unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.alert_id.in_(dead)
-    connection.execute(update(deliveries).where(unsent).values(state=State.EXPIRED))
+    connection.execute(changing(unsent).values(state=State.EXPIRED))
     return closed
 
 

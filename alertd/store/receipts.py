@@ -45,15 +45,17 @@ def apply(connection: Connection, now: datetime) -> set[str]:
         .with_for_update(of=deliveries)
         .limit(500)
     )
-    changed = set()
+    changed: set[str] = set()
+    gone: dict[str, str | None] = {}
     for row in connection.execute(query).all():
         receipt = Receipt(row.provider_id, row.delivered, row.reason, row.retire)
         moved = _move(connection, row.delivery_id, receipt, row.received_at)
         if moved:
             changed.add(str(row.alert_id))
         if moved and receipt.retire:
-            retire(connection, row.subscription_id, receipt.reason, now)
+            gone[row.subscription_id] = receipt.reason
         connection.execute(update(receipts).where(receipts.c.id == row.id).values(applied_at=now))
+    retire(connection, gone, now)
     return changed
 
 

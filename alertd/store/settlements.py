@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from alertd.core.delivery import State, Transition, outcome_code
 from alertd.store import counters, unsent
@@ -61,9 +61,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     close_attempts(
         connection, [(each.claim, each.outcome, each.reason, None if each.dark else now) for each in written]
     )
-    for each in written:
-        if each.transition.retire:
-            unsent.retire(connection, each.claim.subscription_id, each.reason, now)
+    gone = {each.claim.subscription_id: each.reason for each in written if each.transition.retire}
+    unsent.retire(connection, gone, now)
     _release_siblings(connection, [each.claim for each in written if each.transition.state is State.SENT], now)
     counters.count_outcomes(connection, Counter(map(_kind, written)))
     return written
@@ -124,13 +123,13 @@ def _release_siblings(connection: Connection, accepted: Sequence[Claim], now: da
     """
     for channel in sorted({claim.channel for claim in accepted}):
         lanes = {claim.lane for claim in accepted if claim.channel == channel}
-        held = update(deliveries).where(
+        held = and_(
             deliveries.c.channel == channel,
             deliveries.c.state == State.HELD,
             deliveries.c.lane.in_(lanes),
             deliveries.c.holds < _HOLDS_MOST,
         )
-        connection.execute(held.values(state=State.PENDING, due_at=now))
+        connection.execute(unsent.changing(held).values(state=State.PENDING, due_at=now))
 
 
 def _lapsed(connection: Connection, ids: Sequence[int]) -> set[tuple[int, int]]:

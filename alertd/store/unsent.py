@@ -1,14 +1,14 @@
 """What becomes of deliveries that nobody is sending: given back, readdressed, released, put off, superseded."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, or_, select, true, update
 
 from alertd.core.delivery import RANK_ACKNOWLEDGED, RANKS_OF_A_KIND, State
 from alertd.store import following
-from alertd.store.rows import among, in_slices
+from alertd.store.rows import Row, among, in_slices
 from alertd.store.schema import alerts, deliveries, subscriptions, workers
 
 ADDRESS_GONE: Final = "the address was taken away"
@@ -17,20 +17,23 @@ _COMES_BACK_WITHIN: Final = timedelta(hours=1)  # after an alert was called off:
 
 def lapse(connection: Connection, worker_ids: Collection[str], now: datetime) -> int:
     """Give back what dead workers held: due again at once. Returns how many."""
-    query = update(deliveries).where(deliveries.c.state == State.SENDING, deliveries.c.worker_id.in_(worker_ids))
-    lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
+    held = (deliveries.c.state == State.SENDING) & deliveries.c.worker_id.in_(worker_ids)
+    lapsed = changing(held).values(
+        state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending"
+    )
     return connection.execute(lapsed).rowcount
+
+
+def _given_back(now: datetime) -> Row:
+    return {"state": State.PENDING, "worker_id": None, "due_at": now, "reason": "the worker died while sending"}
 
 
 def lapse_orphans(connection: Connection, now: datetime) -> int:
     """Give back what workers hold that are not even listed any more."""
     listed = select(workers.c.id)
-    query = update(deliveries).where(
-        deliveries.c.state == State.SENDING,
-        or_(deliveries.c.worker_id.is_(None), deliveries.c.worker_id.not_in(listed)),
-    )
-    lapsed = query.values(state=State.PENDING, worker_id=None, due_at=now, reason="the worker died while sending")
-    return connection.execute(lapsed).rowcount
+    whose = or_(deliveries.c.worker_id.is_(None), deliveries.c.worker_id.not_in(listed))
+    held = (deliveries.c.state == State.SENDING) & whose
+    return connection.execute(changing(held).values(**_given_back(now))).rowcount
 
 
 def readdress(
@@ -40,9 +43,8 @@ def readdress(
     if not from_subscriptions:
         return
     unsent = deliveries.c.state.in_((State.PENDING, State.HELD)) & deliveries.c.subscription_id.in_(from_subscriptions)
-    query = update(deliveries).where(unsent)
     if to_subscription is None:
-        connection.execute(query.values(state=State.CANCELLED, reason=ADDRESS_GONE))
+        connection.execute(changing(unsent).values(state=State.CANCELLED, reason=ADDRESS_GONE))
         return
     rows = connection.execute(select(deliveries).where(unsent).order_by(deliveries.c.id).with_for_update()).all()
     for row in rows:
@@ -64,11 +66,12 @@ def readdress(
             )
 
 
-def retire(connection: Connection, subscription_id: str, reason: str | None, now: datetime) -> None:
-    """Use that address no more, whatever still waits for it."""
-    still_used = (subscriptions.c.id == subscription_id) & subscriptions.c.retired_at.is_(None)
-    connection.execute(update(subscriptions).where(still_used).values(retired_at=now, retired_reason=reason))
-    readdress(connection, [subscription_id], None, now)
+def retire(connection: Connection, reasons: Mapping[str, str | None], now: datetime) -> None:
+    """Use these subscriptions' addresses no more, each for its reason, whatever still waits for them."""
+    for subscription_id, reason in sorted(reasons.items()):
+        still_used = (subscriptions.c.id == subscription_id) & subscriptions.c.retired_at.is_(None)
+        connection.execute(update(subscriptions).where(still_used).values(retired_at=now, retired_reason=reason))
+    readdress(connection, reasons.keys(), None, now)
 
 
 def lock_unsent(connection: Connection, person_ids: Sequence[str]) -> None:
@@ -85,8 +88,8 @@ def lock_unsent(connection: Connection, person_ids: Sequence[str]) -> None:
 
 def release(connection: Connection, channels: Collection[str], now: datetime) -> int:
     """Try again what our own fault had held. Returns how many."""
-    query = update(deliveries).where(deliveries.c.state == State.HELD, deliveries.c.channel.in_(channels))
-    return connection.execute(query.values(state=State.PENDING, due_at=now)).rowcount
+    held = (deliveries.c.state == State.HELD) & deliveries.c.channel.in_(channels)
+    return connection.execute(changing(held).values(state=State.PENDING, due_at=now)).rowcount
 
 
 def demote(connection: Connection, recipient_ids: Collection[int]) -> None:
@@ -116,15 +119,14 @@ def supersede(connection: Connection, alert_id: str, revision: int, numbers: Seq
 
 
 def _supersede(connection: Connection, alert_id: str, revision: int, which: ColumnElement[bool]) -> set[str]:
-    unsent = select(deliveries.c.id).where(
+    unsent = and_(
         deliveries.c.alert_id == alert_id,
         deliveries.c.revision < revision,
         deliveries.c.state.in_((State.PENDING, State.HELD)),
         which,
     )
     cancelled = (
-        update(deliveries)
-        .where(deliveries.c.id.in_(_in_order(unsent)))
+        changing(unsent)
         .values(state=State.CANCELLED, reason=f"superseded by revision {revision}")
         .returning(deliveries.c.subscription_id)
     )
@@ -146,14 +148,21 @@ def supersede_left(connection: Connection, now: datetime) -> int:
 def replace_held(connection: Connection, alert_id: str, subscription_ids: Collection[str]) -> None:
     """Cancel what is held of an alert to these subscriptions: a later step tries them again."""
     for some in in_slices(list(subscription_ids)):
-        held = update(deliveries).where(
+        held = and_(
             deliveries.c.alert_id == alert_id,
             deliveries.c.state == State.HELD,
             deliveries.c.subscription_id.in_(some),
         )
-        connection.execute(held.values(state=State.CANCELLED, reason="a later step takes its place"))
+        connection.execute(changing(held).values(state=State.CANCELLED, reason="a later step takes its place"))
+
+
+def changing(which: ColumnElement[bool]) -> Update:
+    """The update of these deliveries, its values still to be given. Whoever changes many does it by this: in any other
+    order two who want the same rows would each hold what the other waits for.
+    """
+    return update(deliveries).where(deliveries.c.id.in_(_in_order(select(deliveries.c.id).where(which))))
 
 
 def _in_order(ids: Select[Any]) -> Select[Any]:
-    """Locks them in the order in which settling does: two who want the same rows wait for each other, and no more."""
+    """Locks them in the order in which settling does."""
     return ids.order_by(deliveries.c.id).with_for_update()
