@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection, Insert, String, bindparam, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Insert, String, bindparam, func, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alertd.store import tallies
@@ -154,6 +154,37 @@ def last_received_at(connection: Connection, alert_id: str) -> datetime | None:
     query = select(func.max(acknowledgements.c.last_received_at)).where(acknowledgements.c.alert_id == alert_id)
     found: datetime | None = connection.execute(query).scalar_one()
     return found
+
+
+def by_way(connection: Connection, alert: Row) -> dict[str, int]:
+    """How many of the audience answered what `alert` (its row) asks now, by the way their last answer came."""
+    query = select(acknowledgements.c.last_way, func.count()).where(*_counted(alert))
+    joined = query.join(recipients, recipients.c.id == acknowledgements.c.recipient_id)
+    rows = connection.execute(joined.group_by(acknowledgements.c.last_way).order_by(acknowledgements.c.last_way))
+    return {way: int(count) for way, count in rows}
+
+
+def by_proxy(connection: Connection, alert: Row, limit: int) -> list[Row]:
+    """The first `limit` of these answers that somebody gave for somebody else: `person_id`, `last_by`, `last_answer`,
+    `last_comment`, `last_received_at`, in the order of time.
+    """
+    its = acknowledgements.c
+    query = (
+        select(its.person_id, its.last_by, its.last_answer, its.last_comment, its.last_received_at)
+        .join(recipients, recipients.c.id == its.recipient_id)
+        .where(*_counted(alert), its.last_way == "proxy")
+        .order_by(its.last_received_at, its.recipient_id)
+        .limit(limit)
+    )
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def _counted(alert: Row) -> tuple[ColumnElement[bool], ...]:
+    return (
+        acknowledgements.c.alert_id == alert["id"],
+        acknowledgements.c.last_revision >= alert["asked_revision"],
+        recipients.c.answered.is_not(None),
+    )
 
 
 def of_people(connection: Connection, alert_id: str, person_ids: Collection[str]) -> dict[str, Row]:

@@ -102,6 +102,20 @@ def page(
     return [row._asdict() for row in connection.execute(query)]
 
 
+def last_drill(connection: Connection, before: str) -> Row | None:
+    """The newest drill that was posted before that alert."""
+    query = select(alerts).where(alerts.c.kind == "alert", alerts.c.drill.is_(True), alerts.c.id < before)
+    row = connection.execute(query.order_by(alerts.c.id.desc()).limit(1)).first()
+    return row._asdict() if row else None
+
+
+def still_open(connection: Connection, now: datetime, limit: int) -> list[Row]:
+    """The alerts that are neither called off nor over: real ones before drills, newest first."""
+    living = (alerts.c.kind == "alert", alerts.c.state == "active", alerts.c.expires_at > now)
+    query = select(alerts).where(*living).order_by(alerts.c.drill, alerts.c.id.desc()).limit(limit)
+    return [row._asdict() for row in connection.execute(query)]
+
+
 def recipient_of(connection: Connection, alert_id: str, person_id: str) -> int | None:
     query = select(recipients.c.id).where(recipients.c.alert_id == alert_id, recipients.c.person_id == person_id)
     return connection.execute(query).scalar_one_or_none()

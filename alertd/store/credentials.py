@@ -1,4 +1,4 @@
-"""Tokens, sessions and one-time links. Only their hashes are kept."""
+"""Tokens, sessions, one-time links and sign-in codes. Only their hashes are kept."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 from alertd.store.rows import among, in_slices
 from alertd.store.schema import credentials, people
 
-Kind = Literal["token", "session", "link"]
+Kind = Literal["token", "session", "link", "code"]
 
 
 def add(connection: Connection, **values: Any) -> None:
@@ -62,6 +62,55 @@ def use_once(connection: Connection, credential_id: str, now: datetime) -> bool:
     """Spend a one-time credential; False when somebody was faster."""
     query = update(credentials).where(credentials.c.id == credential_id, credentials.c.used_at.is_(None))
     return connection.execute(query.values(used_at=now)).rowcount == 1
+
+
+class OpenLink(NamedTuple):
+    """A one-time link that nobody has used yet."""
+
+    id: str
+    person_id: str
+    name: str
+    role: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def open_links(connection: Connection, now: datetime, person_id: str | None, limit: int) -> list[OpenLink]:
+    """The links that could still be used, the newest first: a person's, or everybody's."""
+    columns = (*(credentials.c[name] for name in ("id", "person_id")), people.c.name, people.c.role)
+    query = (
+        select(*columns, credentials.c.created_at, credentials.c.expires_at)
+        .join(people, people.c.id == credentials.c.person_id)
+        .where(
+            credentials.c.kind == "link",
+            credentials.c.revoked_at.is_(None),
+            credentials.c.used_at.is_(None),
+            credentials.c.expires_at > now,
+            people.c.active,
+        )
+        .order_by(credentials.c.created_at.desc(), credentials.c.id.desc())
+        .limit(limit)
+    )
+    if person_id is not None:
+        query = query.where(credentials.c.person_id == person_id)
+    return [OpenLink._make(row) for row in connection.execute(query)]
+
+
+def list_tokens(connection: Connection, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """The tokens that were not ended, the newest first, those made before `after`: `id`, `person_id`, `name`, `role`,
+    `active` (of the person) and `created_at`.
+    """
+    columns = (*(credentials.c[name] for name in ("id", "person_id", "role", "created_at")), people.c.name)
+    query = (
+        select(*columns, people.c.active)
+        .join(people, people.c.id == credentials.c.person_id)
+        .where(credentials.c.kind == "token", credentials.c.revoked_at.is_(None))
+        .order_by(credentials.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(credentials.c.id < after)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def revoke(connection: Connection, kind: Kind, credential_id: str, now: datetime) -> bool:

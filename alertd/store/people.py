@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from alertd.core.audience import Audience, Parents, with_subgroups
 from alertd.store import tallies
+from alertd.store.proofs import ON_PURPOSE, TAKEN_OVER
 from alertd.store.rows import Row, among, in_slices, insert_new, listed, put_row, rows_by
-from alertd.store.schema import group_members, group_supervisors, groups, instance, people, subscriptions
+from alertd.store.schema import (
+    group_members,
+    group_supervisors,
+    groups,
+    instance,
+    people,
+    post_groups,
+    subscriptions,
+)
 
 _DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
 
@@ -141,12 +150,31 @@ def members_below(connection: Connection, supervisor_id: str) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def members(connection: Connection) -> dict[str, set[str]]:
-    """Each group's direct members, by group id."""
+def member_counts(connection: Connection) -> dict[str, int]:
+    """How many people are directly in each group, by group id; a group without any is left out."""
+    query = select(group_members.c.group_id, func.count().label("people")).group_by(group_members.c.group_id)
+    return {row.group_id: row.people for row in connection.execute(query)}
+
+
+def active_members(connection: Connection) -> dict[str, set[str]]:
+    """The active people who are directly in each group, by group id."""
     found: dict[str, set[str]] = {}
-    for row in connection.execute(select(group_members)):
+    query = select(group_members).join(people, people.c.id == group_members.c.person_id).where(people.c.active)
+    for row in connection.execute(query):
         found.setdefault(row.group_id, set()).add(row.person_id)
     return found
+
+
+def has_posts(connection: Connection, group_id: str) -> bool:
+    """Whether any post was for a group by name."""
+    query = select(post_groups.c.post_id).where(post_groups.c.group_id == group_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def delete_group(connection: Connection, group_id: str) -> None:
+    """Forget a group that holds nobody and nothing, with its supervisors."""
+    connection.execute(delete(group_supervisors).where(group_supervisors.c.group_id == group_id))
+    connection.execute(delete(groups).where(groups.c.id == group_id))
 
 
 def put_group(connection: Connection, group_id: str, values: Mapping[str, Any], now: datetime) -> bool:
@@ -167,6 +195,15 @@ def set_supervisors(connection: Connection, group_id: str, person_ids: Iterable[
     rows = [{"group_id": group_id, "person_id": person_id} for person_id in sorted(set(person_ids))]
     if rows:
         connection.execute(insert(group_supervisors), rows)
+
+
+def find(connection: Connection, words: str, limit: int) -> list[Row]:
+    """Active people (`id`, `name`) whose name or id holds `words`, whatever the case and the spaces; by name."""
+    bare = "".join(words.split())
+    name = func.replace(func.replace(people.c.name, " ", ""), "\u3000", "")
+    fits = or_(name.icontains(bare, autoescape=True), people.c.id.icontains(bare, autoescape=True))
+    query = select(people.c.id, people.c.name).where(people.c.active, fits).order_by(people.c.name, people.c.id)
+    return [row._asdict() for row in connection.execute(query.limit(limit))]
 
 
 def resolve(connection: Connection, audience: Audience) -> list[Row]:
@@ -238,6 +275,17 @@ def add_subscriptions(connection: Connection, rows: Sequence[Mapping[str, Any]])
         connection.execute(insert(subscriptions), list(rows))
 
 
+def is_given_up(connection: Connection, channel: str, address_hash: str) -> bool:
+    """Whether an address is retired for a reason of its own: its provider will never again take a message for it."""
+    query = select(subscriptions.c.id).where(
+        subscriptions.c.channel == channel,
+        subscriptions.c.address_hash == address_hash,
+        subscriptions.c.retired_at.is_not(None),
+        subscriptions.c.retired_reason.not_in(ON_PURPOSE),
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def add_subscription(connection: Connection, values: Mapping[str, Any]) -> tuple[str, bool]:
     """(id, made) of the person's subscription to that address; one that was retired comes back to life."""
     if insert_new(connection, subscriptions, values):
@@ -274,5 +322,5 @@ def retire_elsewhere(
         subscriptions.c.person_id != person_id,
         subscriptions.c.retired_at.is_(None),
     )
-    ended = query.values(retired_at=now, retired_reason="somebody else signed in on this device")
+    ended = query.values(retired_at=now, retired_reason=TAKEN_OVER)
     return list(connection.execute(ended.returning(subscriptions.c.id)).scalars())

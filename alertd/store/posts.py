@@ -81,6 +81,12 @@ def claim_key(connection: Connection, person_id: str, key: str, request_hash: st
     return connection.execute(query).one()._asdict()
 
 
+def known_keys(connection: Connection, person_id: str, keys: Collection[str]) -> set[str]:
+    """Those of somebody's Idempotency-Keys under which something was posted."""
+    query = select(idempotency.c.key).where(idempotency.c.person_id == person_id, idempotency.c.key.in_(list(keys)))
+    return set(connection.execute(query).scalars())
+
+
 def keep_response(connection: Connection, person_id: str, key: str, response: Mapping[str, Any]) -> None:
     query = update(idempotency).where(idempotency.c.person_id == person_id, idempotency.c.key == key)
     connection.execute(query.values(response=dict(response)))

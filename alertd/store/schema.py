@@ -102,8 +102,9 @@ credentials = Table(
     "credentials",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("kind", Word, nullable=False),  # token | session | link
-    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of 256 random bits: nothing to stretch
+    Column("kind", Word, nullable=False),  # token | session | link | code
+    # SHA-256 of 256 random bits: nothing to stretch. (A code has few, and lives for minutes.)
+    Column("hash", String(64), nullable=False, unique=True),
     Column("person_id", Id, ForeignKey("people.id"), nullable=False, index=True),
     Column("role", Word, nullable=False),
     made_at(),
@@ -128,6 +129,32 @@ subscriptions = Table(
     Column("retired_reason", String(500)),
     UniqueConstraint("person_id", "channel", "address_hash"),
     Index("ix_subscriptions_channel_address_hash", "channel", "address_hash"),
+)
+
+# Lists of people that were handed in: as a draft with its text and its differences, then as what they changed.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("actor_id", Id, nullable=False),  # like `audit`: may be the shell, which is nobody
+    Column("file", String(200), nullable=False),
+    Column("text", Text),  # of a draft
+    Column("preview", JSON),  # of a draft: see `service.imports`
+    Column("counts", JSON, nullable=False),
+    made_at(),
+    Column("applied_at", UtcDateTime),
+    Column("undone_at", UtcDateTime),
+    Column("kept", JSON),  # whom undoing has left as they were, and why
+    Index("ix_imports_applied_at_created_at", "applied_at", "created_at"),
+)
+
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("import_id", Id, ForeignKey("imports.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("people.id"), primary_key=True),
+    Column("before", JSON),  # null: they were not there
+    Column("after", JSON, nullable=False),
 )
 
 boards = Table(
@@ -216,6 +243,19 @@ plans = Table(
     Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False),
     Column("plan", JSON, nullable=False),
+    Column("updated_by", Id, ForeignKey("people.id"), nullable=False),
+    made_at(),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# What an urgent post can be started from, as far as it is not what comes with the software.
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("template", JSON, nullable=False),
+    Column("hidden", Boolean, nullable=False),
     Column("updated_by", Id, ForeignKey("people.id"), nullable=False),
     made_at(),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -324,6 +364,13 @@ acknowledgements = Table(
         )
     ),
     Index("ix_acknowledgements_alert_id_last_received_at", "alert_id", "last_received_at"),
+    # Whoever answers once, as nearly everybody does, is not in it and costs nothing.
+    Index(
+        "ix_acknowledgements_changed",
+        "alert_id",
+        postgresql_where=literal_column("first_received_at <> last_received_at"),
+        sqlite_where=literal_column("first_received_at <> last_received_at"),
+    ),
 )
 
 deliveries = Table(

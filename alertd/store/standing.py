@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, Subquery, exists, func, select, union
 
 from alertd.core.delivery import HOPEFUL, State
 from alertd.store.rows import Row, in_slices
-from alertd.store.schema import deliveries, doubts, recipients, subscriptions
+from alertd.store.schema import deliveries, doubts, group_members, groups, recipients, subscriptions
 from alertd.store.tallies import has_none_in
 
 Whose = Sequence[Select[str]]
@@ -93,6 +93,14 @@ def supervisors(alert: Row, upward: Collection[int]) -> Whose:
 def apart(alert: Row) -> Whose:
     """The supervisors who are not in the audience."""
     return [_of(alert).where(recipients.c.answered.is_(None))]
+
+
+def within(whose: Whose, group_id: str) -> Whose:
+    """Those of them who are in that group or one below it."""
+    below = select(groups.c.id).where(groups.c.id == group_id).cte("below", recursive=True)
+    below = below.union(select(groups.c.id).join(below, groups.c.parent_id == below.c.id))
+    theirs = select(group_members.c.person_id).where(group_members.c.group_id.in_(select(below.c.id)))
+    return [query.where(recipients.c.person_id.in_(theirs)) for query in whose]
 
 
 def count(connection: Connection, whose: Whose) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from alertd.core.alert import MAX_LIFE
 from alertd.core.escalation import Run
@@ -18,6 +18,16 @@ def add(connection: Connection, alert_id: str, runs: Sequence[Run], sent_at: dat
         {"alert_id": alert_id, "step": run.step, "repeat": run.repeat, "due_at": sent_at + run.after} for run in runs
     ]
     connection.execute(insert(steps), rows)
+
+
+def add_by_hand(connection: Connection, alert: Row, step: Row, now: datetime) -> int:
+    """Append a step to the plan of an alert (its row, locked), due at once; its number."""
+    planned = alert["plan"]["steps"]
+    plan = {**alert["plan"], "steps": [*planned, dict(step)]}
+    connection.execute(update(alerts).where(alerts.c.id == alert["id"]).values(plan=plan))
+    row = {"alert_id": alert["id"], "step": len(planned), "repeat": 0, "due_at": now}
+    connection.execute(insert(steps).values(**row))
+    return len(planned)
 
 
 def restart(
@@ -116,3 +126,8 @@ def put_plan(connection: Connection, plan_id: str, name: str, plan: Row, by: str
 def get_plan(connection: Connection, plan_id: str) -> Row | None:
     row = connection.execute(select(plans).where(plans.c.id == plan_id)).first()
     return row._asdict() if row else None
+
+
+def remove_plan(connection: Connection, plan_id: str) -> bool:
+    """Forget a named plan; False when there is none."""
+    return connection.execute(delete(plans).where(plans.c.id == plan_id)).rowcount == 1

@@ -176,6 +176,31 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_group_supervisors_person_id"), "group_supervisors", ["person_id"], unique=False)
     op.create_table(
+        "imports",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("actor_id", sa.String(length=64), nullable=False),
+        sa.Column("file", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("preview", sa.JSON(), nullable=True),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("applied_at", UtcDateTime(), nullable=True),
+        sa.Column("undone_at", UtcDateTime(), nullable=True),
+        sa.Column("kept", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),
+    )
+    op.create_index("ix_imports_applied_at_created_at", "imports", ["applied_at", "created_at"], unique=False)
+    op.create_table(
+        "import_rows",
+        sa.Column("import_id", sa.String(length=64), nullable=False),
+        sa.Column("person_id", sa.String(length=64), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=True),
+        sa.Column("after", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["import_id"], ["imports.id"], name=op.f("fk_import_rows_import_id")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_import_rows_person_id")),
+        sa.PrimaryKeyConstraint("import_id", "person_id", name=op.f("pk_import_rows")),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("person_id", sa.String(length=64), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -195,6 +220,18 @@ def upgrade() -> None:
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["updated_by"], ["people.id"], name=op.f("fk_plans_updated_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plans")),
+    )
+    op.create_table(
+        "templates",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("template", sa.JSON(), nullable=False),
+        sa.Column("hidden", sa.Boolean(), nullable=False),
+        sa.Column("updated_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["updated_by"], ["people.id"], name=op.f("fk_templates_updated_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_templates")),
     )
     op.create_table(
         "posts",
@@ -391,6 +428,14 @@ def upgrade() -> None:
         "acknowledgements",
         ["alert_id", "last_received_at"],
         unique=False,
+    )
+    op.create_index(
+        "ix_acknowledgements_changed",
+        "acknowledgements",
+        ["alert_id"],
+        unique=False,
+        postgresql_where=sa.text("first_received_at <> last_received_at"),
+        sqlite_where=sa.text("first_received_at <> last_received_at"),
     )
     op.create_table(
         "deliveries",

@@ -1,0 +1,125 @@
+"""What is known of each way to a person: when it was last proven to work, and what became of the newest message."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, null, or_, select
+
+from alertd.core.delivery import State
+from alertd.store.rows import among, in_slices
+from alertd.store.schema import acknowledgements, deliveries, subscriptions
+
+# What never was on its way says nothing about the way, and what still is does not yet.
+SETTLED: Final = (State.SENT, State.DELIVERED, State.FAILED, State.HELD, State.EXPIRED)
+# Why a way was retired by people, not by a provider.
+REPLACED: Final = "replaced by another address"
+REMOVED: Final = "removed by its owner"
+TAKEN_OVER: Final = "somebody else signed in on this device"
+ON_PURPOSE: Final = (REPLACED, REMOVED, TAKEN_OVER)
+LOST: Final = (State.FAILED, State.HELD, State.EXPIRED)
+
+# An answer proves the way that it came by. A push is not here: one answer does not tell which of the devices it was.
+_ANSWERED_BY: Final = ("sms sms-link", "sms sms-reply", "email email-link")  # channel and way
+
+
+class Proof(NamedTuple):
+    """The last time that a way was proven to work, and by what: delivered | displayed | opened | answered."""
+
+    rung: str
+    at: datetime
+
+
+class Newest(NamedTuple):
+    """What became of the newest message over a way."""
+
+    state: str
+    reason: str | None
+    at: datetime
+
+
+def is_live() -> ColumnElement[bool]:
+    """Whether messages go to a subscription."""
+    return subscriptions.c.retired_at.is_(None) & subscriptions.c.verified_at.is_not(None)
+
+
+def is_proven() -> ColumnElement[bool]:
+    """Whether a subscription was ever proven to work."""
+    shown = or_(
+        deliveries.c.delivered_at.is_not(None),
+        deliveries.c.displayed_at.is_not(None),
+        deliveries.c.opened_at.is_not(None) & (deliveries.c.channel != "webpush"),
+    )
+    its_own = deliveries.c.subscription_id == subscriptions.c.id
+    by_evidence = exists().where(its_own, shown)
+    by_answer = exists(_answers(select(literal(1))).where(its_own)).correlate(subscriptions)
+    return or_(by_evidence, by_answer)
+
+
+def is_failing() -> ColumnElement[bool]:
+    """Whether the newest message over a subscription did not get through."""
+    return func.coalesce(_newest(deliveries.c.state), "").in_(LOST)
+
+
+def is_broken() -> ColumnElement[bool]:
+    """Whether a subscription should work and does not: it fails, or a provider called it dead and none of the same
+    channel took its place.
+    """
+    other = subscriptions.alias()
+    replaced = exists().where(
+        other.c.person_id == subscriptions.c.person_id,
+        other.c.channel == subscriptions.c.channel,
+        other.c.retired_at.is_(None),
+    )
+    dead = (
+        subscriptions.c.retired_at.is_not(None)
+        & func.coalesce(subscriptions.c.retired_reason, "").not_in(ON_PURPOSE)
+        & ~replaced
+    )
+    return or_(dead, and_(is_live(), is_failing()))
+
+
+def proofs(connection: Connection, subscription_ids: Collection[str]) -> dict[str, Proof]:
+    """The last proof of each of these ways; one that was never proven is left out."""
+    # Who opened the link in a push is not known by device.
+    opened = case((deliveries.c.channel == "webpush", null()), else_=deliveries.c.opened_at)
+    shown = {"delivered": deliveries.c.delivered_at, "displayed": deliveries.c.displayed_at, "opened": opened}
+    columns = [func.max(column, type_=deliveries.c.opened_at.type).label(rung) for rung, column in shown.items()]
+    by_evidence = select(deliveries.c.subscription_id, *columns).group_by(deliveries.c.subscription_id)
+    last_answer = func.max(acknowledgements.c.last_received_at, type_=acknowledgements.c.last_received_at.type)
+    by_answer = _answers(select(deliveries.c.subscription_id, last_answer.label("answered")))
+    found: dict[str, Proof] = {}
+    for some in in_slices(list(subscription_ids)):
+        theirs = among(connection, deliveries.c.subscription_id, some)
+        for query in (by_evidence, by_answer.group_by(deliveries.c.subscription_id)):
+            for row in connection.execute(query.where(theirs)).mappings():
+                rungs = [Proof(rung, at) for rung, at in row.items() if rung != "subscription_id" and at is not None]
+                known = [found[row["subscription_id"]]] if row["subscription_id"] in found else []
+                if rungs:
+                    found[row["subscription_id"]] = max([*rungs, *known], key=lambda proof: proof.at)
+    return found
+
+
+def newest(connection: Connection, subscription_ids: Collection[str]) -> dict[str, Newest]:
+    """What became of the newest message over each of these ways; one that had none is left out."""
+    found: dict[str, Newest] = {}
+    columns = (deliveries.c.subscription_id, deliveries.c.state, deliveries.c.reason, deliveries.c.queued_at)
+    for some in in_slices(list(subscription_ids)):
+        last = select(_newest(deliveries.c.id)).where(among(connection, subscriptions.c.id, some))
+        for row in connection.execute(select(*columns).where(deliveries.c.id.in_(last))):
+            found[row.subscription_id] = Newest(row.state, row.reason, row.queued_at)
+    return found
+
+
+def _newest(column: ColumnElement[object]) -> ColumnElement[object]:
+    """A column of the newest settled delivery to a subscription."""
+    query = select(column).where(deliveries.c.subscription_id == subscriptions.c.id, deliveries.c.state.in_(SETTLED))
+    return query.order_by(deliveries.c.id.desc()).limit(1).correlate(subscriptions).scalar_subquery()
+
+
+def _answers(query: Select[tuple[object]]) -> Select[tuple[object]]:
+    """`query` over the deliveries whose way their recipient has answered by."""
+    # As one word: of alternatives SQLite would rather read every delivery of these channels.
+    came = deliveries.c.channel.concat(" ").concat(acknowledgements.c.last_way).in_(_ANSWERED_BY)
+    theirs = acknowledgements.c.recipient_id == deliveries.c.recipient_id
+    return query.select_from(deliveries).join(acknowledgements, theirs).where(deliveries.c.attempt > 0, came)
