@@ -28,12 +28,28 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`to`: whoever of the audience has not acknowledged by then, or the supervisors of those."""
+    """`to`: whoever of the audience has not acknowledged by then, or the supervisors of those.
+
+    `asked_by`: who asked for it by hand while the alert was under way; such a step is in no timetable.
+    """
 
     after_seconds: int
     channels: tuple[str, ...]
     to: To = "outstanding"
     repeat: Repeat | None = None
+    asked_by: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        written: dict[str, object] = {
+            "after_seconds": self.after_seconds,
+            "channels": list(self.channels),
+            "to": self.to,
+        }
+        if self.repeat is not None:
+            written["repeat"] = {"every_seconds": self.repeat.every_seconds, "times": self.repeat.times}
+        if self.asked_by is not None:
+            written["asked_by"] = self.asked_by
+        return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,7 @@ class Plan:
     steps: tuple[Step, ...]
 
     def as_json(self) -> dict[str, object]:
-        return {"steps": [_step_as_json(step) for step in self.steps]}
+        return {"steps": [step.as_json() for step in self.steps]}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Plan":
@@ -53,21 +69,11 @@ class Plan:
                     tuple(step["channels"]),
                     step["to"],
                     Repeat(**step["repeat"]) if step.get("repeat") else None,
+                    step.get("asked_by"),
                 )
                 for step in raw["steps"]
             )
         )
-
-
-def _step_as_json(step: Step) -> dict[str, object]:
-    written: dict[str, object] = {
-        "after_seconds": step.after_seconds,
-        "channels": list(step.channels),
-        "to": step.to,
-    }
-    if step.repeat is not None:
-        written["repeat"] = {"every_seconds": step.repeat.every_seconds, "times": step.repeat.times}
-    return written
 
 
 DEFAULT_PLAN: Final = "default"
@@ -88,12 +94,14 @@ class Run:
 
 
 def timetable(plan: Plan) -> list[Run]:
-    """Every run of every step, in the order of time."""
+    """Every run of every step that was planned, in the order of time."""
     return sorted(_runs(plan), key=lambda run: (run.after, run.step, run.repeat))
 
 
 def _runs(plan: Plan) -> Iterator[Run]:
     for number, step in enumerate(plan.steps):
+        if step.asked_by is not None:
+            continue
         yield Run(number, 0, timedelta(seconds=step.after_seconds))
         if step.repeat is not None:
             for repeat in range(1, step.repeat.times + 1):

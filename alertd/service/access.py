@@ -1,11 +1,13 @@
 """Who is asking: bearer tokens, browser sessions, one-time links, passwords."""
 
 import hashlib
+import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -17,9 +19,12 @@ from alertd.core.roles import Role
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import credentials, instance, people
+from alertd.store.credentials import OpenLink
 
 SESSION_LIFE: Final = timedelta(days=90)  # a phone that is needed at 3 a.m. must still be signed in
 LINK_LIFE: Final = timedelta(days=7)
+CODE_LIFE: Final = timedelta(minutes=10)
+CODE_LENGTH: Final = 10  # digits: typed once, like a telephone number
 PASSWORD_MIN: Final = 10
 PASSWORD_MAX: Final = 200
 
@@ -44,15 +49,18 @@ def system_actor(person_id: str, role: Role = Role.ADMIN) -> Actor:
     return Actor(person_id, person_id, "ja", role, "shell", "system")
 
 
-def create_token(rt: Runtime, actor: Actor, person_id: str, role: Role) -> Issued:
-    """A bearer token for a person, who is made if there is none. Raises Invalid."""
+def create_token(rt: Runtime, actor: Actor, person_id: str, role: Role, *, make: bool = True) -> Issued:
+    """A bearer token for a person, who is made if there is none, unless `make` says otherwise. Raises Invalid."""
     fault = given_id_fault(person_id)
     if fault:
         raise Invalid([("person", fault)])
     now = rt.now()
     with rt.store.write() as connection:
         values = {"name": person_id, "role": role.word}
-        if people.get(connection, person_id) is None and people.add_new(connection, person_id, values, now):
+        is_there = people.get(connection, person_id) is not None
+        if not is_there and not make:
+            raise Invalid([("person", f"there is no person {person_id!r}")])
+        if not is_there and people.add_new(connection, person_id, values, now):
             instance.record(
                 connection, at=now, actor=actor.person_id, action="person.make", object=person_id, details=values
             )
@@ -65,6 +73,53 @@ def create_link(rt: Runtime, actor: Actor, person_id: str, life: timedelta = LIN
         return _issue(connection, rt, actor, "link", person_id, life=life)
 
 
+def create_code(rt: Runtime, actor: Actor) -> Issued:
+    """Digits that sign `actor` in once more, in an app that does not share the browser's session.
+
+    Single use, good for CODE_LIFE; a new one ends those before it.
+    """
+    secret = "".join(secrets.choice("0123456789") for _ in range(CODE_LENGTH))
+    with rt.store.write() as connection:
+        credentials.revoke_all(connection, actor.person_id, rt.now(), "code")
+        return _issue(connection, rt, actor, "code", actor.person_id, life=CODE_LIFE, secret=secret)
+
+
+def create_links(rt: Runtime, actor: Actor, person_ids: Sequence[str], life: timedelta) -> dict[str, Issued]:
+    """A link each that signs these people in once, all of them or none. Raises Invalid for whoever is not there, not
+    active, or stands above `actor`, who would sign in as them otherwise.
+    """
+    with rt.store.write() as connection:
+        there = people.get_many(connection, person_ids)
+        above = [each for each in person_ids if each in there and Role.parse(there[each]["role"]) > actor.role]
+        faults = [("people", f"there is no person {each!r}") for each in person_ids if each not in there]
+        faults += [("people", f"{each!r} has a higher role than you") for each in above]
+        faults += [("people", f"{each!r} is not active") for each, row in there.items() if not row["active"]]
+        if faults:
+            raise Invalid(faults)
+        return {each: _issue(connection, rt, actor, "link", each, life=life) for each in person_ids}
+
+
+def list_links(rt: Runtime, person_id: str | None, limit: int) -> list[OpenLink]:
+    """The links that could still be used, the newest first: a person's, or everybody's."""
+    with rt.store.read() as connection:
+        return credentials.open_links(connection, rt.now(), person_id, limit)
+
+
+def revoke_link(rt: Runtime, actor: Actor, link_id: str) -> None:
+    """Take a link back. Raises NotFound."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        if not credentials.revoke(connection, "link", link_id, now):
+            raise NotFound(f"there is no link {link_id!r}")
+        instance.record(connection, at=now, actor=actor.person_id, action="link.revoke", object=link_id, details={})
+
+
+def list_tokens(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """The tokens that were not ended: `id`, `person_id`, `name`, `role`, `active` and `created_at`, newest first."""
+    with rt.store.read() as connection:
+        return credentials.list_tokens(connection, after, limit)
+
+
 def _issue(
     connection: Connection,
     rt: Runtime,
@@ -74,9 +129,10 @@ def _issue(
     *,
     role: Role | None = None,
     life: timedelta | None = None,
+    secret: str | None = None,
 ) -> Issued:
     now = rt.now()
-    issued = Issued(rt.new_id(), secrets.token_urlsafe(32), now + life if life else None)
+    issued = Issued(rt.new_id(), secret or secrets.token_urlsafe(32), now + life if life else None)
     person = people.get(connection, person_id)
     if person is None:
         raise NotFound(f"there is no person {person_id!r}")
@@ -151,11 +207,21 @@ def read_link(rt: Runtime, secret: str) -> str:
 
 def open_session_by_link(rt: Runtime, secret: str) -> Issued:
     """Spend a one-time link for a session. Raises Unauthenticated."""
+    return _spend(rt, "link", secret, "this link was used before or is too old: ask for a new one")
+
+
+def open_session_by_code(rt: Runtime, typed: str) -> Issued:
+    """Spend a sign-in code for a session, however its digits are written. Raises Unauthenticated."""
+    code = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", typed))
+    return _spend(rt, "code", code, "this code is wrong, was used before or is too old: make a new one")
+
+
+def _spend(rt: Runtime, kind: credentials.Kind, secret: str, refusal: str) -> Issued:
     now = rt.now()
     with rt.store.write() as connection:
-        row = credentials.find(connection, "link", digest(secret), now)
+        row = credentials.find(connection, kind, digest(secret), now)
         if row is None or not credentials.use_once(connection, row.id, now):
-            raise Unauthenticated("this link was used before or is too old: ask for a new one")
+            raise Unauthenticated(refusal)
         return _issue(connection, rt, system_actor(row.person_id), "session", row.person_id, life=SESSION_LIFE)
 
 
@@ -186,7 +252,7 @@ def set_password(rt: Runtime, actor: Actor, person_id: str, password: str) -> No
     with rt.store.write() as connection:
         if not people.set_password(connection, person_id, hashed):
             raise NotFound(f"there is no person {person_id!r}")
-        credentials.revoke_all(connection, person_id, now, "session", "link", but=actor.credential_id)
+        credentials.revoke_all(connection, person_id, now, "session", "link", "code", but=actor.credential_id)
         instance.record(connection, at=now, actor=actor.person_id, action="password.set", object=person_id, details={})
 
 

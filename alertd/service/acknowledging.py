@@ -10,11 +10,10 @@ from sqlalchemy import Connection
 from alertd.core.acknowledgement import Candidate, Way, read_reply, read_token, reply_code
 from alertd.core.alert import COMMENT_MAX, Language, has_control, headline
 from alertd.core.errors import Forbidden, Invalid, NotFound
-from alertd.core.escalation import Plan
 from alertd.core.roles import Role
 from alertd.service import escalating, rollout, views
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, instance, people, steps, unsent
+from alertd.store import acknowledgements, alerts, instance, people, unsent
 from alertd.store.acknowledgements import Answer
 from alertd.store.rows import Row
 
@@ -258,13 +257,9 @@ def open_letter(rt: Runtime, token: str) -> Letter:
 
 def _silent_under(connection: Connection, alert: Row, person_id: str) -> list[str]:
     """Whose silence this person is told of, by name, once a step of the plan has told them."""
-    plan = Plan.from_json(alert["plan"])
     if not people.supervises(connection, person_id):
         return []
-    told = any(
-        run["started_at"] and plan.steps[run["step"]].to == "supervisors"
-        for run in steps.of_alert(connection, alert["id"])
-    )
+    told = any(run["started_at"] and step.to == "supervisors" for run, step in escalating.runs_of(connection, alert))
     if not told:
         return []
     mine = people.get_many(connection, escalating.silent_under(connection, alert, person_id))

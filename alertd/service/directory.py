@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from alertd.core.alert import LANGUAGES, has_control, is_blank
 from alertd.core.audience import closes_loop
-from alertd.core.errors import AddressError, Forbidden, Invalid
+from alertd.core.errors import AddressError, Conflict, Forbidden, Invalid, NotFound
 from alertd.core.escalation import QuietHours
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import credentials, instance, people, posts, unsent
+from alertd.store import credentials, foresight, instance, people, posts, unsent
+from alertd.store.proofs import REPLACED
 from alertd.store.rows import Row
 
 NAME_MAX: Final = 200
@@ -59,8 +60,14 @@ def list_people(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str,
     return [person_view(row, groups[row["id"]]) for row in rows]
 
 
-def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str, Any], bool]:
-    """Make or replace a person; the person, and whether they were made. Raises Invalid, Forbidden, DiskFull."""
+def put_person(
+    rt: Runtime, actor: Actor, draft: PersonDraft, *, on_version: int | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Make or replace a person; the person, and whether they were made.
+
+    `on_version` is the version that is to be replaced, 0 that there is none yet; None: whatever is there. Raises
+    Conflict when it is another one by now, Invalid, Forbidden, DiskFull.
+    """
     rt.require_room()
     now = rt.now()
 
@@ -69,7 +76,11 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
         if faults:
             raise Invalid(faults)
         before = people.get(connection, draft.id)
+        if on_version not in (None, before["version"] if before else 0):
+            raise Conflict(f"{draft.id!r} was changed meanwhile")
         _guard_role(actor, draft, before)
+        if draft.id == actor.person_id and before is not None:
+            _guard_oneself(before, draft.active, draft.role)
         made = keep_person(connection, rt, draft.id, values, version())
         people.set_memberships(connection, {draft.id: draft.groups})
         if before is not None and draft.role not in (None, before["role"]):
@@ -88,6 +99,28 @@ def put_person(rt: Runtime, actor: Actor, draft: PersonDraft) -> tuple[dict[str,
         return person_view(row, groups), made
 
     return change_people(rt, [draft.id], change)
+
+
+def set_active(rt: Runtime, actor: Actor, person_id: str, active: bool) -> None:
+    """Let a person be reached and sign in, or no more. Raises NotFound, Forbidden, Invalid."""
+    now = rt.now()
+
+    def change(connection: Connection, version: NextVersion) -> None:
+        before = people.get(connection, person_id)
+        if before is None:
+            raise NotFound(f"there is no person {person_id!r}")
+        guard_rank(actor, before)
+        if person_id == actor.person_id:
+            _guard_oneself(before, active, None)
+        if before["active"] == active:
+            return
+        people.put(connection, person_id, {"active": active}, now, version())
+        details = {"active": active}
+        instance.record(
+            connection, at=now, actor=actor.person_id, action="person.change", object=person_id, details=details
+        )
+
+    change_people(rt, [person_id], change)
 
 
 def take_self_test(rt: Runtime, actor: Actor, takes: bool) -> None:
@@ -146,8 +179,22 @@ def _guard_role(actor: Actor, draft: PersonDraft, before: Row | None) -> None:
     """Nobody makes somebody mightier than themselves, nor changes who stands above them."""
     if draft.role is not None and draft.role != (before["role"] if before else "staff") and not actor.may(Role.ADMIN):
         raise Forbidden("only an admin can change a person's role")
-    if before is not None and Role.parse(before["role"]) > actor.role:
-        raise Forbidden(f"{draft.id!r} has a higher role than you")
+    if before is not None:
+        guard_rank(actor, before)
+
+
+def guard_rank(actor: Actor, person: Row) -> None:
+    """Raises Forbidden when that person stands above `actor`."""
+    if Role.parse(person["role"]) > actor.role:
+        raise Forbidden(f"{person['id']!r} has a higher role than you")
+
+
+def _guard_oneself(before: Row, active: bool, role: str | None) -> None:
+    """Nobody locks themselves out by mistake. Raises Invalid."""
+    if before["active"] and not active:
+        raise Invalid([("active", "you cannot deactivate yourself")])
+    if role not in (None, before["role"]):
+        raise Invalid([("role", "you cannot change your own role")])
 
 
 def check_person(
@@ -252,9 +299,6 @@ def _follow(
     unsent.readdress(connection, [row["id"] for row in others], current, now)
 
 
-REPLACED: Final = "replaced by another address"
-
-
 def subscription_values(
     rt: Runtime, person_id: str, channel: str, address: Mapping[str, str], label: str | None, now: datetime
 ) -> dict[str, Any]:
@@ -283,23 +327,49 @@ def list_groups(rt: Runtime) -> list[dict[str, Any]]:
     with rt.store.read() as connection:
         rows = people.list_groups(connection)
         supervisors = people.supervisors(connection)
-        members = people.members(connection)
+        members = people.member_counts(connection)
     return [
         {
             "id": row["id"],
             "name": row["name"],
             "parent": row["parent_id"],
             "supervisors": supervisors.get(row["id"], []),
-            "members": len(members.get(row["id"], ())),
+            "members": members.get(row["id"], 0),
         }
         for row in rows
     ]
 
 
+def list_group_sizes(rt: Runtime) -> list[dict[str, Any]]:
+    """Every group (`id`, `name`, `parent`) with how many active `people` are in it or below it."""
+    with rt.store.read() as connection:
+        rows, sizes = people.list_groups(connection), foresight.group_sizes(connection)
+    return [
+        {"id": row["id"], "name": row["name"], "parent": row["parent_id"], "people": sizes.get(row["id"], 0)}
+        for row in rows
+    ]
+
+
+def find_people(rt: Runtime, words: str, limit: int) -> list[dict[str, str]]:
+    """Active people (`id`, `name`) whose name or id holds `words`; nobody for no words at all."""
+    if not words.strip():
+        return []
+    with rt.store.read() as connection:
+        return [{"id": row["id"], "name": row["name"]} for row in people.find(connection, words, limit)]
+
+
 def put_group(
-    rt: Runtime, actor: Actor, group_id: str, name: str, parent: str | None, supervisors: Sequence[str]
+    rt: Runtime,
+    actor: Actor,
+    group_id: str,
+    name: str,
+    parent: str | None,
+    supervisors: Sequence[str],
+    check: Callable[[Connection], None] = lambda connection: None,
 ) -> tuple[dict[str, Any], bool]:
-    """Make or replace a group; the group, and whether it was made. Raises Invalid."""
+    """Make or replace a group; the group, and whether it was made. Raises Invalid, and what `check` raises, which sees
+    what is to be replaced.
+    """
     now = rt.now()
 
     def change(connection: Connection, version: NextVersion) -> bool:
@@ -317,6 +387,7 @@ def put_group(
         if faults:
             raise Invalid(faults)
         version()
+        check(connection)
         values = {"name": name.strip()} if group_id in parents else {"name": name.strip(), "parent_id": parent}
         made = people.put_group(connection, group_id, values, now)
         people.set_supervisors(connection, group_id, supervisors)

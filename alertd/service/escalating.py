@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alertd.core.alert import Part
 from alertd.core.delivery import State, rank
-from alertd.core.escalation import Plan, QuietHours, To, due_at, supervisors_of
+from alertd.core.escalation import Plan, QuietHours, Step, To, due_at, supervisors_of
 from alertd.service.rollout import SLICE, Slice, take_turns
 from alertd.service.runtime import Runtime
 from alertd.store import alerts, deliveries, following, people, standing, steps, unsent
@@ -138,7 +138,7 @@ def _start(rt: Runtime, run: Row, now: datetime) -> bool:
             return False
         if not steps.start(connection, run["alert_id"], run["step"], run["repeat"], now):
             return False
-        if steps.is_overtaken(connection, run, now):
+        if steps.is_overtaken(connection, run, now) or _is_said_anew(alert, step, run):
             channels = _tell(connection, rt, alert, run, {})
         elif step.to == "supervisors":
             channels = _tell(connection, rt, alert, run, _as_recipients(connection, alert, above))
@@ -162,6 +162,11 @@ def _carry_on(rt: Runtime, run: Row) -> None:
         channels = _tell_next(connection, rt, alert, run, after)
     rt.bell.work(channels)
     rt.bell.changed(run["alert_id"])
+
+
+def _is_said_anew(alert: Row, step: Step, run: Row) -> bool:
+    """Whether somebody asked to remind people of what the alert said before."""
+    return step.asked_by is not None and bool(run["due_at"] < alert["revised_at"])
 
 
 def _is_over(alert: Row, now: datetime) -> bool:
@@ -240,4 +245,14 @@ def _not_under_way(
 
 def part_of(alert: Row, step: int) -> Part:
     """Whom the deliveries of a step are for. A later revision goes to everybody alike, under step 0."""
-    return "supervisor" if Plan.from_json(alert["plan"]).steps[step].to == "supervisors" else "audience"
+    planned = Plan.from_json(alert["plan"]).steps
+    # One that was asked for since the alert was read is a reminder, and these go to the audience.
+    return "supervisor" if step < len(planned) and planned[step].to == "supervisors" else "audience"
+
+
+def runs_of(connection: Connection, alert: Row) -> list[tuple[Row, Step]]:
+    """An alert's timetable in the order of time, each run with its step."""
+    planned = Plan.from_json(alert["plan"]).steps
+    runs = steps.of_alert(connection, alert["id"])
+    # What was asked for since the alert was read is told the next time.
+    return [(run, planned[run["step"]]) for run in runs if run["step"] < len(planned)]

@@ -1,21 +1,26 @@
-"""Importing people from a CSV file: read whole, shown as a difference, applied whole or not at all."""
+"""Importing people from a CSV file: read whole, shown as a difference, applied whole or not at all.
+
+What was there before is kept: see `service.imports`, which also shows the difference first.
+"""
 
 import csv
+import hashlib
 import io
+import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.errors import Invalid
+from alertd.core.errors import Conflict, Invalid
 from alertd.core.roles import Role
 from alertd.service.directory import PERSONAL, PersonDraft, add_people, check_person, keep_person
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import instance, people
+from alertd.store import imports, instance, people
 from alertd.store.rows import Row
 
 COLUMNS: Final = ("id", "name", "email", "phone", "language", "groups", "active")
@@ -23,17 +28,64 @@ _REQUIRED: Final = ("id", "name")
 _YES: Final = frozenset({"", "1", "true", "yes", "y", "on", "はい", "有効", "○"})
 _NO: Final = frozenset({"0", "false", "no", "n", "off", "いいえ", "無効", "×"})
 ROWS_MAX: Final = 200_000
+FIELDS: Final = ("name", "email", "phone", "language", "groups", "active")
+
+
+class Outdated(Conflict):
+    """The difference is not the one that was looked at: somebody has changed people meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A person whom an import makes (`before` is None) or changes: what they are before and after, by `FIELDS`."""
+
+    row: int
+    id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any]
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of what changes."""
+        return [name for name in FIELDS if self.before is not None and self.before[name] != self.after[name]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A draft that was handed in: its id, and the digest of the differences that were looked at."""
+
+    id: str
+    digest: str
 
 
 @dataclass(slots=True)
 class Report:
     """What an import does, or would do. Rows count from 1, which is the header."""
 
-    made: list[str] = field(default_factory=list)
-    changed: dict[str, list[str]] = field(default_factory=dict)  # person id → the names of the fields that change
+    differences: list[Difference] = field(default_factory=list)
     unchanged: int = 0
     errors: list[tuple[int, str, str]] = field(default_factory=list)  # (row, field, message)
     applied: bool = False
+
+    @property
+    def made(self) -> list[str]:
+        return [each.id for each in self.differences if each.before is None]
+
+    @property
+    def changed(self) -> dict[str, list[str]]:
+        """By person id the names of the fields that change."""
+        return {each.id: each.fields for each in self.differences if each.before is not None}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        made = len(self.made)
+        return {"made": made, "changed": len(self.differences) - made, "unchanged": self.unchanged}
+
+    @property
+    def digest(self) -> str:
+        """The same for the same differences."""
+        told = [(each.id, each.before, each.after) for each in self.differences]
+        return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -55,9 +107,10 @@ def decode(raw: bytes) -> str:
     raise Invalid([("file", "is neither UTF-8 nor cp932 (Shift_JIS): save it as CSV in one of these")])
 
 
-def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Report:
+def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool, handed: Handed | None = None) -> Report:
     """Take people in from CSV. With any error, or in a dry run, nothing is changed. People who are not in the file
-    stay as they are. Raises Invalid when the file as a whole cannot be read, and DiskFull.
+    stay as they are. Raises Invalid when the file as a whole cannot be read, DiskFull, and of what was `handed` in
+    before Outdated, or Conflict when it was taken in already.
     """
     if not dry_run:
         rt.require_room()
@@ -91,22 +144,32 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool) -> Rep
                 if "groups" in absent:
                     draft = replace(draft, groups=tuple(groups_before[draft.id]))
                 checked[index] = (row, draft, values)
-            _compare(report, draft, values, before.get(draft.id), groups_before.get(draft.id, []))
-            if draft.id in report.changed and Role.parse(before[draft.id]["role"]) > actor.role:
-                report.errors.append((row, "id", f"{draft.id!r} has a higher role than you: leave them as they are"))
+            there_is = before.get(draft.id)
+            difference = Difference(
+                row,
+                draft.id,
+                state(there_is, groups_before[draft.id]) if there_is else None,
+                state(values, draft.groups),
+            )
+            _compare(report, actor, difference, there_is)
         if dry_run or report.errors:
             return report
+        changes, import_id = report.changed, _open(connection, rt, actor, report, handed)
         new = [(draft, values) for _, draft, values in checked if draft.id not in before]
         add_people(connection, rt, new, at_version)
         for _, draft, values in checked:
-            if draft.id in report.changed:
+            if draft.id in changes:
                 keep_person(connection, rt, draft.id, values, at_version)
-        people.set_memberships(
-            connection, {draft.id: draft.groups for _, draft, _ in checked if draft.id in report.changed}
-        )
-        counts = {"made": len(report.made), "changed": len(report.changed), "unchanged": report.unchanged}
+        people.set_memberships(connection, {draft.id: draft.groups for _, draft, _ in checked if draft.id in changes})
+        rows = [{"person_id": each.id, "before": each.before, "after": each.after} for each in report.differences]
+        imports.add_rows(connection, import_id, rows)
         instance.record(
-            connection, at=rt.now(), actor=actor.person_id, action="people.import", object="people", details=counts
+            connection,
+            at=rt.now(),
+            actor=actor.person_id,
+            action="people.import",
+            object="people",
+            details=report.counts,
         )
         report.applied = True
         return report
@@ -170,16 +233,34 @@ def _draft(number: int, cells: dict[str, str], report: Report) -> PersonDraft:
     )
 
 
-def _compare(
-    report: Report, draft: PersonDraft, values: dict[str, Any], before: Row | None, groups_before: Sequence[str]
-) -> None:
-    if before is None:
-        report.made.append(draft.id)
-        return
-    fields = [name for name in ("name", "email", "phone", "language", "active") if values[name] != before[name]]
-    if sorted(set(draft.groups)) != sorted(groups_before):
-        fields.append("groups")
-    if fields:
-        report.changed[draft.id] = fields
-    else:
+def state(values: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    """What an import can change of a person, as it is kept and compared."""
+    return {**{name: values[name] for name in FIELDS if name != "groups"}, "groups": sorted(set(groups))}
+
+
+def _compare(report: Report, actor: Actor, difference: Difference, before: Row | None) -> None:
+    if before is not None and not difference.fields:
         report.unchanged += 1
+        return
+    report.differences.append(difference)
+    if before is None:
+        return
+    if Role.parse(before["role"]) > actor.role:
+        told = f"{difference.id!r} has a higher role than you: leave them as they are"
+        report.errors.append((difference.row, "id", told))
+    elif difference.id == actor.person_id and "active" in difference.fields and before["active"]:
+        report.errors.append((difference.row, "active", "you cannot deactivate yourself"))
+
+
+def _open(connection: Connection, rt: Runtime, actor: Actor, report: Report, handed: Handed | None) -> str:
+    """The id under which is kept what was there before. Raises Outdated, Conflict."""
+    now = rt.now()
+    if handed is not None:
+        if not imports.apply(connection, handed.id, report.counts, now):
+            raise Conflict("this list was taken in already")
+        if handed.digest != report.digest:
+            raise Outdated("somebody has changed people meanwhile: look at the differences again")
+        return handed.id
+    kept = {"id": rt.new_id(), "file": "", "counts": report.counts, "created_at": now, "applied_at": now}
+    imports.add(connection, actor_id=actor.person_id, **kept)
+    return str(kept["id"])

@@ -1,23 +1,34 @@
 """Plans by name, and what a plan will come to: the timetable that is shown before anything is sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from alertd.core.alert import LANGUAGES
 from alertd.core.audience import Audience
-from alertd.core.errors import Invalid
-from alertd.core.escalation import DEFAULT_PLAN, Plan, Step, To, default_plan, plan_faults, timetable
+from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.core.escalation import (
+    DEFAULT_PLAN,
+    Plan,
+    Step,
+    To,
+    default_plan,
+    plan_faults,
+    supervisors_of,
+    timetable,
+)
 from alertd.core.ids import given_id_fault
-from alertd.service import escalating, views
+from alertd.service import views
 from alertd.service.directory import name_faults
-from alertd.service.escalating import Target
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import instance, people, steps
+from alertd.store import foresight, instance, people, steps, templates
+from alertd.store.foresight import Some, Ways
 from alertd.store.rows import Row
+
+NAMES_MAX: Final = 500  # people who are told by name; the others are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +60,21 @@ class Forecast:
 @dataclass(frozen=True, slots=True)
 class Warnings:
     """Whom a plan leads to in vain: people without a way in any of its steps, supervisors without one in the steps
-    that go to them, and people for whose silence nobody would be told.
+    that go to them, and people for whose silence nobody would be told. NAMES_MAX of each by name.
     """
 
-    without: Sequence[Row]
-    supervisors_without: Sequence[Row]
-    unsupervised: Sequence[Row]
+    without: Some
+    supervisors_without: Some
+    unsupervised: Some
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "without": [_named(row) for row in self.without],
-            "supervisors_without": [_named(row) for row in self.supervisors_without],
-            "unsupervised": [_named(row) for row in self.unsupervised],
+        each = {
+            "without": self.without,
+            "supervisors_without": self.supervisors_without,
+            "unsupervised": self.unsupervised,
         }
+        named = {name: [_named(row) for row in some.first] for name, some in each.items()}
+        return {**named, "counts": {name: some.count for name, some in each.items()}}
 
 
 def _named(row: Row) -> dict[str, str]:
@@ -70,9 +83,10 @@ def _named(row: Row) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a plan comes to for an audience."""
+    """What a plan comes to for an audience. `ways` counts its people by channel, over all steps that go to it."""
 
-    targets: Sequence[Target]  # of all steps to the audience, each subscription once
+    ways: Mapping[str, int]
+    reached: int  # by at least one of them
     forecasts: Sequence[Forecast]
     warnings: Warnings
 
@@ -91,25 +105,23 @@ def foresee(
     connection: Connection,
     rt: Runtime,
     plan: Plan,
-    recipients: Sequence[Row],
+    audience: Audience,
     sent_at: datetime,
     parts: Mapping[str, int],
 ) -> Outlook:
-    """What `plan` comes to for `recipients` when it starts at `sent_at`. Channels that are not set up are no way.
+    """What `plan` comes to for `audience` when it starts at `sent_at`. Channels that are not set up are no way.
 
-    `parts` are the SMS parts of one copy, by language.
+    `parts` are the SMS parts of one copy, by language. The store counts: this takes no memory for a large audience.
     """
-    supervision = escalating.supervision(connection, [row["id"] for row in recipients])
-    above = list(people.get_many(connection, set().union(*supervision.values())).values())
-    supervisors = [row for row in above if row["active"]]
-    by_step = [
-        _working(rt, escalating.targets(connection, step.channels, supervisors if _is_up(step) else recipients))
-        for step in plan.steps
-    ]
+    goes_up = any(_is_up(step) for step in plan.steps)
+    above, unsupervised = _supervision(connection, audience) if goes_up else (Audience(), _NOBODY)
+    ours = _Reached(connection, rt, audience, plan, up=False)
+    told = _Reached(connection, rt, above, plan, up=True)
     forecasts = []
     for run in timetable(plan):
-        step, found, at = plan.steps[run.step], by_step[run.step], sent_at + run.after
-        segments = sum(parts[target.language] for target in found if target.channel == "sms")
+        step, at = plan.steps[run.step], sent_at + run.after
+        reached = told if _is_up(step) else ours
+        segments = sum(parts[way.language] * way.subscriptions for way in reached.ways if _is_sms_of(step, way))
         forecasts.append(
             Forecast(
                 at=at,
@@ -117,49 +129,87 @@ def foresee(
                 repeat=run.repeat,
                 channels=step.channels,
                 to=step.to,
-                people=len({target.person_id for target in found}),
+                people=reached.people(step.channels),
                 segments=segments,
-                last_out_at=at + _time_to_send(rt, found, segments),
+                last_out_at=at
+                + _time_to_send(rt, [way for way in reached.ways if way.channel in step.channels], parts),
             )
         )
-    ours = {
-        target.subscription_id: target
-        for step, found in zip(plan.steps, by_step, strict=True)
-        if not _is_up(step)
-        for target in found
-    }
-    told = [target for step, found in zip(plan.steps, by_step, strict=True) if _is_up(step) for target in found]
-    goes_up = any(_is_up(step) for step in plan.steps)
     warnings = Warnings(
-        without=_missing(recipients, list(ours.values())),
-        supervisors_without=_missing(supervisors, told) if goes_up else [],
-        unsupervised=[row for row in recipients if not supervision[row["id"]]] if goes_up else [],
+        without=foresight.unreachable(connection, audience, ours.channels, NAMES_MAX),
+        supervisors_without=foresight.unreachable(connection, above, told.channels, NAMES_MAX) if goes_up else _NOBODY,
+        unsupervised=unsupervised,
     )
-    return Outlook(list(ours.values()), forecasts, warnings)
+    by_channel: dict[str, int] = {}
+    for way in ours.ways:
+        by_channel[way.channel] = by_channel.get(way.channel, 0) + way.people
+    return Outlook(by_channel, ours.people(ours.channels), forecasts, warnings)
+
+
+_NOBODY: Final = Some(0, [])
+
+
+class _Reached:
+    """Whom the steps of a plan reach that go to `audience`; what was counted once is not counted again."""
+
+    def __init__(self, connection: Connection, rt: Runtime, audience: Audience, plan: Plan, *, up: bool) -> None:
+        steps_to_it = [step for step in plan.steps if _is_up(step) is up]
+        self.channels = {channel for step in steps_to_it for channel in step.channels if channel not in rt.missing}
+        self.ways = foresight.ways(connection, audience, self.channels) if self.channels else []
+        self._connection, self._audience = connection, audience
+        self._people: dict[frozenset[str], int] = {}
+
+    def people(self, channels: Iterable[str]) -> int:
+        """How many people have a way on any of these channels."""
+        used = frozenset(channels) & {way.channel for way in self.ways}
+        if used not in self._people:
+            alone = len(used) == 1
+            self._people[used] = (
+                sum(way.people for way in self.ways if way.channel in used)
+                if alone or not used
+                else foresight.reachable(self._connection, self._audience, used)
+            )
+        return self._people[used]
+
+
+def _supervision(connection: Connection, audience: Audience) -> tuple[Audience, Some]:
+    """Everybody who may be told of somebody's silence, and those of whose silence nobody would be.
+
+    Nobody is told of their own: so whoever supervises a group is looked at one by one, and all others by their groups.
+    """
+    parents, by_group = people.parents(connection), people.supervisors(connection)
+    told: set[str] = set()
+    for group in foresight.groups_of_others(connection, audience):
+        told |= supervisors_of("", [group], parents, by_group)
+    alone = []
+    special = foresight.supervising(connection, audience)
+    memberships = people.memberships(connection, [row["id"] for row in special])
+    for row in special:
+        theirs = supervisors_of(row["id"], memberships[row["id"]], parents, by_group)
+        told |= theirs
+        if not theirs:
+            alone.append(row)
+    covered = [group for group in parents if supervisors_of("", [group], parents, by_group)]
+    others = foresight.others_outside(connection, audience, covered, NAMES_MAX)
+    return Audience(people=tuple(sorted(told))), others.and_also(alone, NAMES_MAX)
 
 
 def _is_up(step: Step) -> bool:
     return step.to == "supervisors"
 
 
-def _working(rt: Runtime, found: Sequence[Target]) -> list[Target]:
-    return [target for target in found if target.channel not in rt.missing]
+def _is_sms_of(step: Step, way: Ways) -> bool:
+    return way.channel == "sms" and "sms" in step.channels
 
 
-def _missing(persons: Sequence[Row], found: Sequence[Target]) -> list[Row]:
-    reached = {target.person_id for target in found}
-    return [row for row in persons if row["id"] not in reached]
-
-
-def _time_to_send(rt: Runtime, found: Sequence[Target], segments: int) -> timedelta:
+def _time_to_send(rt: Runtime, ways: Sequence[Ways], parts: Mapping[str, int]) -> timedelta:
     """How long the slowest channel takes at the pace of its provider; nothing where none is known."""
-    longest = 0.0
-    for channel in {target.channel for target in found}:
-        pace = rt.budgets[channel].pace
-        if pace is not None:
-            units = segments if channel == "sms" else sum(target.channel == channel for target in found)
-            longest = max(longest, units / pace)
-    return timedelta(seconds=longest)
+    units: dict[str, int] = {}
+    for way in ways:
+        each = parts[way.language] if way.channel == "sms" else 1
+        units[way.channel] = units.get(way.channel, 0) + way.subscriptions * each
+    seconds = [count / pace for channel, count in units.items() if (pace := rt.budgets[channel].pace) is not None]
+    return timedelta(seconds=max(seconds, default=0.0))
 
 
 def list_plans(rt: Runtime) -> list[dict[str, Any]]:
@@ -168,6 +218,12 @@ def list_plans(rt: Runtime) -> list[dict[str, Any]]:
         rows = {row["id"]: {**_named(row), "plan": row["plan"]} for row in steps.list_plans(connection)}
     built_in = {"id": DEFAULT_PLAN, "name": DEFAULT_PLAN, "plan": default_plan(rt.channels).as_json()}
     return [*([] if DEFAULT_PLAN in rows else [built_in]), *rows.values()]
+
+
+def is_kept(rt: Runtime, plan_id: str) -> bool:
+    """Whether somebody wrote that plan: there is something to delete."""
+    with rt.store.read() as connection:
+        return steps.get_plan(connection, plan_id) is not None
 
 
 def put_plan(rt: Runtime, actor: Actor, plan_id: str, name: str, plan: Plan) -> tuple[dict[str, Any], bool]:
@@ -186,12 +242,29 @@ def put_plan(rt: Runtime, actor: Actor, plan_id: str, name: str, plan: Plan) -> 
         instance.record(
             connection, at=now, actor=actor.person_id, action="plan.put", object=plan_id, details=plan.as_json()
         )
-    return {"id": plan_id, "name": name.strip(), "plan": plan.as_json(), "warnings": plan_warnings(rt, plan)}, made
+    return {
+        "id": plan_id,
+        "name": name.strip(),
+        "plan": plan.as_json(),
+        "warnings": plan_warnings(rt, plan).as_json(),
+    }, made
 
 
-def plan_warnings(rt: Runtime, plan: Plan) -> dict[str, Any]:
-    """Whom `plan` would lead to in vain, by name, if everybody were meant."""
+def delete_plan(rt: Runtime, actor: Actor, plan_id: str) -> None:
+    """Forget a plan; alerts that went out by it keep theirs. Raises NotFound, and Conflict while a template uses it."""
+    with rt.store.write() as connection:
+        users = [row["name"] for row in templates.every(connection) if row["template"]["plan"] == plan_id]
+        if users and plan_id != DEFAULT_PLAN:
+            raise Conflict(f"the plan is used by the template {users[0]!r}: choose another plan there first")
+        if not steps.remove_plan(connection, plan_id):
+            raise NotFound(f"there is no plan {plan_id!r} that somebody wrote")
+        instance.record(
+            connection, at=rt.now(), actor=actor.person_id, action="plan.delete", object=plan_id, details={}
+        )
+
+
+def plan_warnings(rt: Runtime, plan: Plan) -> Warnings:
+    """Whom `plan` would lead to in vain if everybody were meant."""
     with rt.store.read() as connection:
-        everybody = people.resolve(connection, Audience(everyone=True))
-        outlook = foresee(connection, rt, plan, everybody, rt.now(), dict.fromkeys(LANGUAGES, 1))
-    return outlook.warnings.as_json()
+        everybody = Audience(everyone=True)
+        return foresee(connection, rt, plan, everybody, rt.now(), dict.fromkeys(LANGUAGES, 1)).warnings

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -31,11 +31,11 @@ from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import DEFAULT_PLAN, Plan, plan_faults, timetable
 from alertd.core.message import Rendered
 from alertd.core.roles import Role
-from alertd.service import escalating, planning, rollout, views
+from alertd.service import planning, rollout, views
 from alertd.service.plain_text import plain_text
 from alertd.service.planning import Outlook
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, instance, people, posts, rollouts, steps, unsent
+from alertd.store import alerts, foresight, instance, people, posts, rollouts, steps, unsent
 from alertd.store.posts import Reader
 from alertd.store.rows import Row
 
@@ -91,6 +91,7 @@ class Reach:
         return {
             "recipients": self.recipients,
             "ways": dict(self.ways),
+            "reached": self.outlook.reached,
             "segments": self.segments,
             "missing": dict(self.missing),
             "timetable": [forecast.as_json() for forecast in self.outlook.forecasts],
@@ -103,23 +104,53 @@ def check(rt: Runtime, draft: Draft) -> Reach:
     now = rt.now()
     with rt.store.read() as connection:
         plan = _validate(connection, rt, draft, now)
-        recipients = people.resolve(connection, draft.audience)
-        content = content_of(rt, _as_if_issued(rt, draft, now))
-        each: dict[str, int] = {language: views.segments(rt, content, language) for language in LANGUAGES}
-        outlook = planning.foresee(connection, rt, plan, recipients, now, each)
-        wanted = {channel for step in plan.steps for channel in step.channels}
-        addressed = {target.channel for target in escalating.targets(connection, wanted, recipients)}
-    spoken = {row["language"] for row in recipients}
+        return _reach(connection, rt, draft, plan, now)
+
+
+def glance(rt: Runtime, draft: Draft) -> Reach:
+    """What is known of an urgent draft that is still being written: of its words only the lengths are looked at.
+
+    Raises Invalid when there is nothing to be known yet.
+    """
+    now = rt.now()
+    faults = [each for each in _text_faults(draft) if each != ("title", "must not be blank")]
+    if draft.severity not in SEVERITIES:
+        faults.append(("severity", f"must be one of {', '.join(SEVERITIES)}"))
+    with rt.store.read() as connection:
+        plan = planning.resolve(connection, rt, draft.plan)
+        if plan is None:
+            faults.append(("plan", f"there is no plan {draft.plan!r}"))
+        if faults or plan is None:
+            raise Invalid(faults)
+        return _reach(connection, rt, draft, plan, now)
+
+
+def count_audience(rt: Runtime, audience: Audience) -> int:
+    """How many active people an audience has."""
+    with rt.store.read() as connection:
+        return people.count(connection, audience)
+
+
+def posted_under(rt: Runtime, actor: Actor, keys: Collection[str]) -> set[str]:
+    """Those of `actor`'s Idempotency-Keys under which something was posted."""
+    with rt.store.read() as connection:
+        return posts.known_keys(connection, actor.person_id, keys)
+
+
+def _reach(connection: Connection, rt: Runtime, draft: Draft, plan: Plan, now: datetime) -> Reach:
+    content = content_of(rt, _as_if_issued(rt, draft, now))
+    each: dict[str, int] = {language: views.segments(rt, content, language) for language in LANGUAGES}
+    outlook = planning.foresee(connection, rt, plan, draft.audience, now, each)
+    spoken = foresight.languages(connection, draft.audience)
+    wanted = {channel for step in plan.steps for channel in step.channels}
+    idle = foresight.ways(connection, draft.audience, wanted & set(rt.missing)) if rt.missing else []
     return Reach(
-        recipients=len(recipients),
-        ways={
-            channel: len({target.person_id for target in outlook.targets if target.channel == channel})
-            for channel in rt.channels
-        },
+        recipients=sum(spoken.values()),
+        ways={channel: outlook.ways.get(channel, 0) for channel in rt.channels},
         segments_each={language: parts for language, parts in each.items() if language in spoken},
         segments=outlook.forecasts[0].segments,
         outlook=outlook,
-        missing={channel: rt.missing[channel] for channel in addressed if channel in rt.missing},
+        missing={way.channel: rt.missing[way.channel] for way in idle},
     )
 
 

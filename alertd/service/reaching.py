@@ -6,17 +6,19 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
-from alertd.core.acknowledgement import Way, link_channel, read_token
+from alertd.core.acknowledgement import Way, link_channel, link_way, read_token
 from alertd.core.alert import Language
 from alertd.core.audience import Audience
 from alertd.core.delivery import Receipt
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import default_plan
 from alertd.service import posting, views
 from alertd.service.acknowledging import Letter
 from alertd.service.directory import address_hash, subscription_values
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import alerts, deliveries, evidence, instance, people, receipts, unsent
+from alertd.store import acknowledgements, alerts, deliveries, evidence, instance, people, receipts, unsent
+from alertd.store.proofs import REMOVED
+from alertd.store.rows import Row
 
 LABEL_MAX: Final = 200
 TEST_LIFE: Final = timedelta(hours=1)
@@ -31,10 +33,15 @@ _TEST_TEXT: Final[dict[Language, tuple[str, str]]] = {
 def subscribe(
     rt: Runtime, actor: Actor, channel: str, address: Mapping[str, str], label: str | None
 ) -> tuple[str, bool]:
-    """Reach `actor` at this address, which its channel has checked; (id, made). The same address twice is one."""
+    """Reach `actor` at this address, which its channel has checked; (id, made). The same address twice is one.
+
+    Raises Invalid, and Conflict for an address that its provider has given up: the browser has to subscribe anew.
+    """
     now = rt.now()
     values = subscription_values(rt, actor.person_id, channel, address, label[:LABEL_MAX] if label else None, now)
     with rt.store.write() as connection:
+        if people.is_given_up(connection, channel, values["address_hash"]):
+            raise Conflict("the push service has given up this address: subscribe anew")
         mine = people.subscriptions_of(connection, [actor.person_id])
         live = [row for row in mine if row["channel"] == channel and row["retired_at"] is None]
         if len(live) >= SUBSCRIPTIONS_MAX and values["address_hash"] not in {row["address_hash"] for row in live}:
@@ -54,7 +61,7 @@ def unsubscribe(rt: Runtime, actor: Actor, subscription_id: str) -> None:
         own = {row["id"] for row in mine if row["channel"] == "webpush"}
         if subscription_id not in own:
             raise NotFound(f"you have no subscription {subscription_id!r}")
-        people.retire_subscription(connection, subscription_id, "removed by its owner", now)
+        people.retire_subscription(connection, subscription_id, REMOVED, now)
         unsent.readdress(connection, [subscription_id], None, now)
         instance.record(
             connection, at=now, actor=actor.person_id, action="subscription.remove", object=subscription_id, details={}
@@ -69,12 +76,19 @@ def list_ways(rt: Runtime, actor: Actor) -> list[dict[str, Any]]:
         {
             "id": row["id"],
             "channel": row["channel"],
-            "label": row["label"] or row["address"].get("phone") or row["address"].get("email"),
+            "label": _label(row),
             "created_at": views.moment(row["created_at"]),
         }
         for row in rows
         if row["retired_at"] is None and row["verified_at"] is not None
     ]
+
+
+def _label(subscription: Row) -> str | None:
+    """What a way is called: the name of a browser, a number, an address."""
+    address = subscription["address"]
+    label: str | None = subscription["label"] or address.get("phone") or address.get("email")
+    return label
 
 
 def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
@@ -110,12 +124,42 @@ def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
 
 
 def read_test(rt: Runtime, actor: Actor, alert_id: str) -> list[dict[str, Any]]:
-    """What became of the deliveries of an alert to `actor`: channel, state, reason. Raises NotFound."""
+    """What became of each delivery of an alert to `actor`, with the `proof` that it arrived. Raises NotFound.
+
+    `proof` is {"rung", "at"}: what a phone, a provider or the person has shown; None as long as nothing has.
+    """
     with rt.store.read() as connection:
-        if alerts.recipient_of(connection, alert_id, actor.person_id) is None:
+        number = alerts.recipient_of(connection, alert_id, actor.person_id)
+        if number is None:
             raise NotFound(f"there is no alert {alert_id!r}")
         rows = deliveries.of_people(connection, alert_id, [actor.person_id])
-    return [{"channel": row["channel"], "state": row["state"], "reason": row["reason"]} for row in rows]
+        answer = acknowledgements.of(connection, number)
+        mine = {row["id"]: row for row in people.subscriptions_of(connection, [actor.person_id])}
+    channels = [row["channel"] for row in rows]
+    return [
+        {
+            "id": row["id"],
+            "channel": row["channel"],
+            "state": row["state"],
+            "reason": row["reason"],
+            "label": _label(mine[row["subscription_id"]]),
+            "proof": _proof(row, answer, is_only=channels.count(row["channel"]) == 1),
+        }
+        for row in rows
+    ]
+
+
+def _proof(row: Row, answer: Row | None, *, is_only: bool) -> dict[str, Any] | None:
+    """The surest sign that this delivery arrived. A channel's link is the same on all devices: only the one way of its
+    channel is proven by its being opened or answered.
+    """
+    signs = [("displayed", row["displayed_at"]), ("delivered", row["delivered_at"])]
+    if is_only:
+        signs.append(("opened", row["opened_at"]))
+        for which in ("first", "last") if answer else ():
+            is_by_it = answer is not None and answer[f"{which}_way"] == link_way(row["channel"]).word
+            signs.append(("answered", answer[f"{which}_received_at"] if answer and is_by_it else None))
+    return next(({"rung": rung, "at": at} for rung, at in signs if at is not None), None)
 
 
 def record_display(rt: Runtime, token: str) -> None:

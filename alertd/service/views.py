@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from alertd.core.acknowledgement import TOKEN_LENGTH, Way, link_way, make_token
 from alertd.core.alert import Ask, Choice, Content, Language
-from alertd.core.message import Message, Rendered, render, short_segments
+from alertd.core.message import LINK, Message, Rendered, render, short_segments
 from alertd.service.runtime import Runtime
 from alertd.store.rows import Row
 
@@ -103,6 +103,12 @@ def personal(rt: Runtime, text: Rendered, recipient_id: int, channel: str, deliv
     token = make_token(recipient_id, link_way(channel), rt.tokens)
     beacon = make_token(delivery_id, Way.BEACON, rt.tokens)
     return text.personal(f"{rt.public_url}/a/{token}", token, f"{rt.public_url}/b/{beacon}")
+
+
+def short_length(rt: Runtime, text: Rendered) -> tuple[int, int]:
+    """How many characters one copy of a short message has, its link included, and how many parts."""
+    length = link_length(rt)
+    return len(text.text.replace(LINK, "x" * length)), short_segments(text, length)
 
 
 def segments(rt: Runtime, content: Content, language: str) -> int:

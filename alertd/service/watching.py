@@ -10,10 +10,10 @@ from alertd.core.delivery import State
 from alertd.core.errors import NotFound
 from alertd.core.escalation import Plan
 from alertd.core.roles import Role
-from alertd.service import views
+from alertd.service import escalating, views
 from alertd.service.acknowledging import acknowledgement_view
 from alertd.service.runtime import Actor, Runtime
-from alertd.store import acknowledgements, alerts, deliveries, people, rollouts, standing, steps, tallies
+from alertd.store import acknowledgements, alerts, deliveries, people, rollouts, standing, tallies
 from alertd.store.rows import Row
 from alertd.store.standing import Whose
 from alertd.store.tallies import Tally
@@ -45,6 +45,14 @@ def read_alert(rt: Runtime, actor: Actor, alert_id: str) -> dict[str, Any]:
     return views.alert(row)
 
 
+def read_open_alerts(rt: Runtime, limit: int = 10) -> list[dict[str, Any]]:
+    """The alerts that are neither called off nor over, real ones before drills, newest first. For whoever may see every
+    alert.
+    """
+    with rt.store.read() as connection:
+        return [views.alert(row) for row in alerts.still_open(connection, rt.now(), limit)]
+
+
 def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
     """What an alert has said and what is still to come: its `revisions`, oldest first, and its `timetable`, each run
     with when it is due, when it was started, and how many deliveries it came to. Raises NotFound.
@@ -54,8 +62,7 @@ def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
         if alert is None:
             raise NotFound(f"there is no alert {alert_id!r}")
         said = alerts.revisions(connection, alert_id)
-        runs = steps.of_alert(connection, alert_id)
-    plan = Plan.from_json(alert["plan"])
+        runs = escalating.runs_of(connection, alert)
     return {
         "revisions": [
             {
@@ -73,13 +80,14 @@ def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
             {
                 "step": run["step"],
                 "repeat": run["repeat"],
-                "channels": list(plan.steps[run["step"]].channels),
-                "to": plan.steps[run["step"]].to,
+                "channels": list(step.channels),
+                "to": step.to,
+                "asked_by": step.asked_by,
                 "due_at": views.moment(run["due_at"]),
                 "started_at": views.moment(run["started_at"]),
                 "deliveries": run["deliveries"],
             }
-            for run in runs
+            for run, step in runs
         ],
     }
 
@@ -89,12 +97,23 @@ def read_inbox(rt: Runtime, actor: Actor, limit: int = 20) -> list[dict[str, Any
     with rt.store.read() as connection:
         coming = rollouts.coming_to(connection, actor.person_id)
         rows = alerts.page(connection, before=None, limit=limit, reader=actor.person_id, coming=coming)
-        answers = {}
-        for row in rows:
-            number = alerts.recipient_of(connection, row["id"], actor.person_id)
-            kept = acknowledgements.of(connection, number) if number is not None else None
-            answers[row["id"]] = acknowledgement_view(kept) if kept else None
-    return [{**views.alert(row), "acknowledgement": answers[row["id"]]} for row in rows]
+        answers = [_own_answer(connection, row["id"], actor) for row in rows]
+    return [{**views.alert(row), "acknowledgement": mine} for row, mine in zip(rows, answers, strict=True)]
+
+
+def read_own(rt: Runtime, actor: Actor, alert_id: str) -> dict[str, Any]:
+    """One alert that `actor` got, as in their inbox. Raises NotFound."""
+    with rt.store.read() as connection:
+        row = alerts.get(connection, alert_id)
+        if row is None or not rollouts.told_of(connection, alert_id, [actor.person_id]):
+            raise NotFound(f"there is no alert {alert_id!r}")
+        return {**views.alert(row), "acknowledgement": _own_answer(connection, alert_id, actor)}
+
+
+def _own_answer(connection: Connection, alert_id: str, actor: Actor) -> dict[str, Any] | None:
+    number = alerts.recipient_of(connection, alert_id, actor.person_id)
+    kept = acknowledgements.of(connection, number) if number is not None else None
+    return acknowledgement_view(kept) if kept else None
 
 
 def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
@@ -105,11 +124,15 @@ def summarise(rt: Runtime, alert_id: str) -> dict[str, Any]:
     The states under each channel are a partition of its deliveries; `evidence` counts each rung by itself.
     """
     with rt.store.read() as connection:
-        row = _get(connection, alert_id)
-        counts = tallies.read(connection, alert_id)
-        apart: dict[str, int] = {name: standing.count(connection, _whose(connection, rt, row, name)) for name in _APART}
-        last = acknowledgements.last_received_at(connection, alert_id)
-        groups = people.list_groups(connection)
+        return summary_of(connection, rt, _get(connection, alert_id))
+
+
+def summary_of(connection: Connection, rt: Runtime, row: Row) -> dict[str, Any]:
+    """The counts of an alert (its row), as `summarise` has them."""
+    counts = tallies.read(connection, row["id"])
+    apart: dict[str, int] = {name: standing.count(connection, _whose(connection, rt, row, name)) for name in _APART}
+    last = acknowledgements.last_received_at(connection, row["id"])
+    groups = people.list_groups(connection)
     asked = row["asked_revision"]
     answers: Counter[str] = Counter()
     for tally, count in counts.items():
@@ -194,25 +217,56 @@ def _later(connection: Connection, rt: Runtime, alert: Row) -> set[str]:
     """The channels on which a later step is still to try the outstanding."""
     if alert["state"] != "active":
         return set()
-    plan = Plan.from_json(alert["plan"])
     return {
         channel
-        for run in steps.of_alert(connection, alert["id"])
-        if run["started_at"] is None and plan.steps[run["step"]].to == "outstanding"
-        for channel in plan.steps[run["step"]].channels
+        for run, step in escalating.runs_of(connection, alert)
+        if run["started_at"] is None and step.to == "outstanding"
+        for channel in step.channels
         if channel not in rt.missing
     }
 
 
 def list_recipients(
-    rt: Runtime, alert_id: str, *, state: Filter | None, after: str | None, limit: int
+    rt: Runtime, alert_id: str, *, state: Filter | None, after: str | None, limit: int, group: str | None = None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor."""
+    """Recipients by person id, those after `after`, with every delivery and its evidence; and the next cursor. Of
+    `group` and the groups below it, or of all.
+    """
     with rt.store.read() as connection:
         alert = _get(connection, alert_id)
-        ids = standing.page(connection, _whose(connection, rt, alert, state), after, limit + 1)
+        whose = _whose(connection, rt, alert, state)
+        whose = whose if group is None else standing.within(whose, group)
+        ids = standing.page(connection, whose, after, limit + 1)
         items = _items(connection, rt, alert, ids[:limit])
     return items, ids[limit - 1] if len(ids) > limit else None
+
+
+def list_several(
+    rt: Runtime, alert_id: str, states: Sequence[Filter], *, limit: int, group: str | None = None
+) -> dict[Filter, tuple[list[dict[str, Any]], str | None]]:
+    """The first of each of these lists, as `list_recipients` has them, for hardly more than one of them costs."""
+    with rt.store.read() as connection:
+        alert = _get(connection, alert_id)
+        pages: dict[Filter, list[str]] = {}
+        for state in states:
+            whose = _whose(connection, rt, alert, state)
+            whose = whose if group is None else standing.within(whose, group)
+            pages[state] = standing.page(connection, whose, None, limit + 1)
+        shown = sorted({person_id for ids in pages.values() for person_id in ids[:limit]})
+        items = dict(zip(shown, _items(connection, rt, alert, shown), strict=True))
+    return {
+        state: ([items[person_id] for person_id in ids[:limit]], ids[limit - 1] if len(ids) > limit else None)
+        for state, ids in pages.items()
+    }
+
+
+def read_group(rt: Runtime, group_id: str) -> dict[str, Any]:
+    """A group's `id` and `name`. Raises NotFound."""
+    with rt.store.read() as connection:
+        group = next((row for row in people.list_groups(connection) if row["id"] == group_id), None)
+    if group is None:
+        raise NotFound(f"there is no group {group_id!r}")
+    return {"id": group["id"], "name": group["name"]}
 
 
 def read_everybody(rt: Runtime, alert_id: str) -> Iterator[list[dict[str, Any]]]:

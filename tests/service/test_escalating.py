@@ -252,15 +252,15 @@ class TestForecast:
             (timedelta(seconds=420), "outstanding", 3, True),
             (timedelta(seconds=600), "supervisors", 1, True),
         ]
-        assert [row["id"] for row in reach.outlook.warnings.unsupervised] == ["jiro"]
+        assert [row["id"] for row in reach.outlook.warnings.unsupervised.first] == ["jiro"]
 
     def test_whoever_has_no_way_in_any_step_is_named(self, town: Runtime) -> None:
         settle(town, "mute", email=None)
         settle(town, "kacho", email="kacho@example.jp")
         plan = Plan((Step(0, MAIL), Step(60, SMS, "supervisors")))
         warnings = posting.check(town, draft(plan=plan, audience=Audience(people=("taro", "mute")))).outlook.warnings
-        assert [row["id"] for row in warnings.without] == ["mute"]
-        assert [row["id"] for row in warnings.supervisors_without] == ["kacho"]
+        assert [row["id"] for row in warnings.without.first] == ["mute"]
+        assert [row["id"] for row in warnings.supervisors_without.first] == ["kacho"]
 
     def test_a_plan_that_is_saved_names_whom_it_leads_to_in_vain_and_is_used_by_name(self, town: Runtime) -> None:
         settle(town, "mute", email=None)

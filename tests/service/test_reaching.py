@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.service import reaching
 from alertd.service.reaching import SUBSCRIPTIONS_MAX
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, deliveries, people, rollouts
+from alertd.store import alerts, deliveries, people, rollouts, unsent
 from tests.installation import Bell, actor, alert, settle
 
 ENDPOINT = "https://push.example/1"
@@ -90,6 +90,18 @@ class TestBrowsers:
         assert live(rt, "taro") == []
         assert subscribe(rt, "taro") == (first, False)
         assert live(rt, "taro") == [("webpush", ENDPOINT)]
+
+    @pytest.mark.parametrize("person", ["taro", "hanako"])
+    def test_one_that_its_push_service_has_given_up_is_dead_for_everybody(self, rt: Runtime, person: str) -> None:
+        for each in ("taro", "hanako"):
+            settle(rt, each, email=None)
+        first, _ = subscribe(rt, "taro")
+        with rt.store.write() as connection:
+            unsent.retire(connection, {first: "410 Gone"}, rt.now())
+        with pytest.raises(Conflict, match="subscribe anew"):
+            subscribe(rt, person)
+        assert live(rt, person) == []
+        assert subscribe(rt, person, browser("https://push.example/new"))[1]
 
     def test_a_browser_belongs_to_whoever_subscribed_it_last(self, rt: Runtime) -> None:
         for person in ("taro", "hanako"):
