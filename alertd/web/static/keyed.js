@@ -1,9 +1,26 @@
 "use strict";
 // Brings lists up to date without taking anything out of somebody's hands: items are matched by data-key, what is
-// being used (focus in it, or unfolded) stays as it is, and nothing slides away under a finger.
+// being used (typed into, unfolded, or sending) stays as it is, and nothing slides away under a finger.
 
 function isUsed(item) {
-  return item.contains(document.activeElement) || item.querySelector("details[open]") !== null;
+  const focused = document.activeElement;
+  const isTyped = item.contains(focused) && focused.matches("input, select, textarea, summary");
+  return isTyped || item.querySelector("details[open], [aria-busy=true]") !== null;
+}
+
+// Whoever stands on something that still says the same stands on it afterwards; otherwise on the item as a whole, so
+// that no key presses what took its place.
+function replaceItem(item, fresh) {
+  const spots = "a[href], button";
+  const focused = document.activeElement;
+  const hasFocus = item.contains(focused);
+  const place = [...item.querySelectorAll(spots)].indexOf(focused);
+  item.replaceWith(fresh);
+  if (!hasFocus) return;
+  const same = place < 0 ? null : fresh.querySelectorAll(spots)[place];
+  const next = same && same.textContent === focused.textContent ? same : fresh;
+  if (next === fresh) fresh.tabIndex = -1;
+  next.focus({ preventScroll: true });
 }
 
 function dropItem(list, item) {
@@ -37,7 +54,7 @@ function refreshList(list, fresh) {
     if (!placed) {
       placed = item;
     } else if (placed.outerHTML !== item.outerHTML && !isUsed(placed)) {
-      placed.replaceWith(item);
+      replaceItem(placed, item);
       placed = item;
     }
     let next = previous ? previous.nextElementSibling : list.firstElementChild;

@@ -9,6 +9,7 @@
   const number = new Intl.NumberFormat(language);
   const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", second: "2-digit", hour12: false, timeZone: page.dataset.zone || undefined });
   const EVERY = 2000;
+  const AT_LEAST = 30000;
   let fetchedAt = 0;
   let timer = null;
   let stale = false;
@@ -35,6 +36,7 @@
     }
     document.querySelector("[data-outdated]").hidden = !summary.outdated;
     setBar(document.querySelector("[data-progress]"), summary.acknowledged, summary.recipients);
+    for (const bar of document.querySelectorAll("[data-bar]")) setBar(bar, look(summary, bar.dataset.bar) ?? 0, summary.recipients);
     for (const group of summary.groups) {
       const row = document.querySelector(`[data-group="${CSS.escape(group.id)}"]`);
       if (!row) continue;
@@ -63,12 +65,23 @@
       const answer = await fetch(page.dataset.peopleUrl, { redirect: "manual", cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
       update(parseFragment(await answer.text()));
+      await Promise.all([...document.querySelectorAll("details.group[open]")].map(openGroup));
     } catch {
       stale = true;
     }
     timer = null;
     document.querySelector("[data-stale]").hidden = !stale;
     if (stale && stream.isLive) wantPeople();
+  }
+
+  // The people of a group: fetched when somebody unfolds it, and again as long as it stays so.
+  async function openGroup(group) {
+    const answer = await fetch(group.dataset.groupUrl, { redirect: "manual", cache: "no-store" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const fresh = parseFragment(await answer.text()).querySelector("[data-group-people]");
+    const place = group.querySelector("[data-group-people]");
+    if (!place.querySelector("[data-list]")) place.replaceChildren(...fresh.children);
+    for (const list of place.querySelectorAll("[data-list]")) refreshSection(list, fresh.querySelector(`[data-list="${list.dataset.list}"]`));
   }
 
   // The page was made for one version of the alert. Whoever is typing is not interrupted: they are told.
@@ -99,12 +112,17 @@
     }
     countDown();
     for (const section of people.querySelectorAll("[data-section]")) {
-      const next = fresh.querySelector(`[data-section="${section.dataset.section}"]`);
-      const [list, nextList] = [section.querySelector("[data-keyed]"), next.querySelector("[data-keyed]")];
-      refreshList(list, nextList);
-      while (list.nextElementSibling && !isUsed(list.nextElementSibling)) list.nextElementSibling.remove();
-      if (!list.nextElementSibling) list.after(...[...next.children].slice([...next.children].indexOf(nextList) + 1));
+      refreshSection(section, fresh.querySelector(`[data-section="${section.dataset.section}"]`));
     }
+  }
+
+  // A list of people, and what stands below it.
+  function refreshSection(section, next) {
+    if (!next) return;
+    const [list, nextList] = [section.querySelector("[data-keyed]"), next.querySelector("[data-keyed]")];
+    refreshList(list, nextList);
+    while (list.nextElementSibling && !isUsed(list.nextElementSibling)) list.nextElementSibling.remove();
+    if (!list.nextElementSibling) list.after(...[...next.children].slice([...next.children].indexOf(nextList) + 1));
   }
 
   const stream = new Stream(line, { watch: page.dataset.alert }, (frame) => {
@@ -117,6 +135,11 @@
     }
     if (stream.isLive) stamp();
   });
+  for (const group of document.querySelectorAll("details.group")) {
+    // What fails leaves the link that leads to the same people.
+    group.addEventListener("toggle", () => { if (group.open) openGroup(group).catch(() => {}); });
+  }
   setInterval(countDown, 1000);
+  setInterval(() => { if (stream.isLive) wantPeople(); }, AT_LEAST); // time goes on in the drawing
   countDown();
 })();

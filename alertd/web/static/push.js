@@ -1,5 +1,5 @@
 "use strict";
-// Turning push notifications on in this browser, and testing all ways to oneself.
+// Turning push notifications on in this browser, and keeping them on.
 
 (() => {
   const csrf = document.querySelector('meta[name="csrf"]').content;
@@ -36,9 +36,17 @@
     return [browser ? browser[1] : "", system].filter(Boolean).join(" / ");
   }
 
+  // Whether the server took it; false when the push service has told it that this address is dead.
   async function register(subscription) {
     const answer = await post("/api/v1/me/subscriptions", { ...subscription.toJSON(), label: deviceName() });
-    if (!answer.ok) throw new Error(await reasonOf(answer));
+    if (!answer.ok && answer.status !== 409) throw new Error(await reasonOf(answer));
+    return answer.ok;
+  }
+
+  async function subscribeAnew(worker, key) {
+    await (await worker.pushManager.getSubscription())?.unsubscribe();
+    const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: keyBytes(key) });
+    if (!await register(subscription)) throw new Error("409");
   }
 
   async function turnOn() {
@@ -46,15 +54,11 @@
     if (permission !== "granted") return show(permission);
     const worker = await navigator.serviceWorker.ready;
     const { public_key: key } = await (await fetch("/api/v1/push/key")).json();
-    let subscription = await worker.pushManager.getSubscription();
-    const made = subscription && subscription.options.applicationServerKey;
+    const subscription = await worker.pushManager.getSubscription();
+    const made = subscription?.options.applicationServerKey;
     // A subscription under an older key would be refused by the push service.
-    if (made && btoa(String.fromCharCode(...new Uint8Array(made))) !== btoa(String.fromCharCode(...keyBytes(key)))) {
-      await subscription.unsubscribe();
-      subscription = null;
-    }
-    subscription ||= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: keyBytes(key) });
-    await register(subscription);
+    const isOlder = made && String(new Uint8Array(made)) !== String(keyBytes(key));
+    if (!subscription || isOlder || !await register(subscription)) await subscribeAnew(worker, key);
     return show("on");
   }
 
@@ -72,69 +76,12 @@
       box.querySelector("[data-push-ios]").hidden = !isApple;
       return show("missing");
     }
-    const worker = await navigator.serviceWorker.register("/service-worker.js");
-    const subscription = await worker.pushManager.getSubscription();
-    if (!subscription || Notification.permission !== "granted") return show(Notification.permission);
-    // The server may have lost it, or given it up: what counts is what the server has.
-    await register(subscription);
-    return show("on");
+    if (Notification.permission !== "granted") return show(Notification.permission);
+    // The browser may have lost it, the server may have lost it or given it up, or have another key by now: at each
+    // start it is made whole again, without a question.
+    return turnOn();
   }
 
   button.addEventListener("click", () => turnOn().catch((error) => show("failed", error.message)));
   start().catch((error) => show("failed", error.message));
-
-  const test = document.querySelector("[data-test]");
-  if (!test) return;
-  const result = document.querySelector("[data-test-state]");
-  const testButton = document.querySelector("[data-test-button]");
-  const SETTLED = ["delivered", "failed", "held", "expired", "cancelled"];
-
-  function list(items) {
-    const shown = document.createElement("ul");
-    shown.className = "ways";
-    for (const item of items) {
-      const row = document.createElement("li");
-      const channel = document.createElement("strong");
-      channel.textContent = item.channel;
-      row.append(channel, ` ${item.said}${item.reason ? ` (${item.reason})` : ""}`);
-      if (item.raw) {
-        const raw = document.createElement("small");
-        raw.className = "raw";
-        raw.lang = "en";
-        raw.textContent = ` ${item.raw}`;
-        row.append(raw);
-      }
-      shown.append(row);
-    }
-    return shown;
-  }
-
-  async function follow(id) {
-    const intro = document.createElement("p");
-    intro.textContent = test.dataset.going;
-    for (let round = 0; round < 60; round += 1) {
-      const answer = await fetch(`/me/tests/${id}`, { redirect: "manual", cache: "no-store" });
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { items } = await answer.json();
-      result.replaceChildren(intro, list(items));
-      if (items.every((item) => SETTLED.includes(item.state))) return;
-      await new Promise((resolve) => setTimeout(resolve, round < 10 ? 1000 : 5000));
-    }
-  }
-
-  async function runTest() {
-    testButton.disabled = true;
-    try {
-      const answer = await post("/api/v1/me/test");
-      if (!answer.ok) throw new Error(await reasonOf(answer));
-      const sent = await answer.json();
-      await follow((sent.alert || sent).id);
-    } catch (error) {
-      result.textContent = `${test.dataset.failed} ${error.message}`;
-    }
-    testButton.disabled = false;
-  }
-
-  test.hidden = false;
-  testButton.addEventListener("click", runTest);
 })();

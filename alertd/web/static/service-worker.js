@@ -1,6 +1,9 @@
 "use strict";
 // Shows what is pushed, and gives the answer of a notification's button to the server. It always shows something: a
 // push that shows nothing costs the permission, and a message that cannot be read is still a reason to look.
+// And it keeps the pages of one's own alerts as they were last seen, for when there is no line.
+
+importScripts("/static/outbox.js");
 
 const TEXTS = {
   ja: {
@@ -10,6 +13,14 @@ const TEXTS = {
     kept: "回答はサーバーに届きました",
     failed: "回答はまだ届いていません",
     retry: "ここをタップしてページを開き、もう一度回答してください。",
+    waiting: "回答はまだ送られていません",
+    later: "つながりしだい送ります。",
+    offline: "つながっていません",
+    notKept: "このページは、サーバーにつながらないと表示できません。",
+    own: "最後に表示した警報を見る",
+    again: "もう一度試す",
+    stillIn: "まだサインアウトしていません",
+    unsent: "送られていない回答があります。つながってから、もう一度サインアウトしてください。",
   },
   en: {
     unreadable: "There is a new message",
@@ -18,6 +29,14 @@ const TEXTS = {
     kept: "The server has your answer",
     failed: "Your answer has NOT arrived",
     retry: "Tap here to open the page and answer again.",
+    waiting: "Your answer is NOT sent yet",
+    later: "It will be sent as soon as there is a connection.",
+    offline: "No connection",
+    notKept: "This page cannot be shown without the server.",
+    own: "My alerts, as last seen",
+    again: "Try again",
+    stillIn: "You are NOT signed out yet",
+    unsent: "An answer has not been sent. Sign out again when there is a connection.",
   },
 };
 const WAITS = [0, 2000, 5000];
@@ -111,36 +130,43 @@ function tell(tag, facts, title, body, needsOpening) {
   });
 }
 
-async function isKept(token, revision, answer) {
-  const response = await fetch(`/a/${encodeURIComponent(token)}`, {
-    method: "POST",
-    headers: { Accept: "application/json", "Content-Type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams({ ...(revision ? { revision } : {}), ...(answer === null ? {} : { answer }) }),
-    credentials: "omit",
-    cache: "no-store",
-  });
-  if (response.ok) return "acknowledged" in (await response.json());
-  // A refusal stays one however often it is tried.
-  if (response.status < 500 && response.status !== 429) return false;
-  throw new Error(String(response.status));
-}
-
+// A refusal stays one however often it is tried; without a line the answer waits on this device.
 async function answerFrom(notification, action) {
   const facts = notification.data || {};
-  const texts = textsFor(facts.lang);
-  const tag = notification.tag;
-  const answer = action.startsWith("answer:") ? action.slice("answer:".length) : null;
-  await tell(tag, facts, facts.title, texts.sending, false);
+  const { tag } = notification;
+  const path = `/a/${encodeURIComponent(facts.token)}`;
+  const fields = facts.revision ? [["revision", facts.revision]] : [];
+  if (action.startsWith("answer:")) fields.push(["answer", action.slice("answer:".length)]);
+  const label = (notification.actions || []).find((each) => each.action === action)?.title || "";
+  const entry = { key: path, id: Outbox.newId(), action: path, person: null, fields, title: facts.title, label, given: Date.now(), state: "waiting", notification: { tag, facts } };
+  const isStored = await Outbox.put(entry);
+  await tell(tag, facts, facts.title, textsFor(facts.lang).sending, false);
   for (const wait of WAITS) {
     await new Promise((resolve) => setTimeout(resolve, wait));
     try {
-      if (await isKept(facts.token, facts.revision, answer)) return tell(tag, facts, texts.kept, facts.title, false);
-      break;
+      const { state } = await Outbox.send(path);
+      // Somebody else may have sent it meanwhile: what became of it has been said then.
+      return state === "gone" ? tellEnd(entry, "kept") : tellEnd(entry, state);
     } catch {
       // No line: tried again, then said.
     }
   }
+  const texts = textsFor(facts.lang);
+  if (isStored && await Outbox.sendLater(self.registration)) return tell(tag, facts, texts.waiting, `${facts.title}\n${texts.later}`, true);
+  return tellEnd(entry, "failed");
+}
+
+function tellEnd({ notification: { tag, facts } }, state) {
+  const texts = textsFor(facts.lang);
+  if (state === "kept") return tell(tag, facts, texts.kept, facts.title, false);
   return tell(tag, facts, texts.failed, `${facts.title}\n${texts.retry}`, true);
+}
+
+// A line is there: what waits is sent. When it fails the browser asks again, later.
+async function sendWaiting() {
+  await Outbox.flush(async ({ state, entry }) => {
+    if (entry.notification) await tellEnd(entry, state);
+  });
 }
 
 async function openPage(url) {
@@ -172,8 +198,150 @@ async function renew() {
   }
 }
 
+// Pages without a line. One's own alerts (/me) and personal links are shown as they were last seen when the server does
+// not answer in time; the page itself says as of when it is. What is kept belongs to one person.
+const SHELL = "alertd-shell";
+const PAGES = "alertd-pages";
+const PATIENCE = 4000;
+const LETTERS_MOST = 20;
+const OWN = "/me";
+
+function keyOf(url) {
+  if (url.pathname === OWN) return OWN;
+  return /^\/a\/[\w-]{32}$/.test(url.pathname) ? url.pathname : null;
+}
+
+async function keepPage(key, response) {
+  const pages = await caches.open(PAGES);
+  const person = response.headers.get("Alertd-Person");
+  const own = await pages.match(OWN);
+  if (person && own && own.headers.get("Alertd-Person") !== person) await caches.delete(PAGES);
+  // Whoever is sent on to the sign-in page has no alerts here any more.
+  if (key === OWN && (response.type === "opaqueredirect" || response.redirected)) return caches.delete(PAGES);
+  if (!key || !response.ok || response.redirected) return null;
+  const html = await response.text();
+  await keepParts(html);
+  const kept = await caches.open(PAGES);
+  // A page that comes from here says so: see `.if-kept` in the style sheet.
+  const headers = new Headers(response.headers);
+  headers.delete("Content-Encoding");
+  headers.delete("Content-Length");
+  await kept.put(key, new Response(html.replace("<html ", "<html data-kept "), { headers }));
+  const letters = (await kept.keys()).filter((request) => new URL(request.url).pathname !== OWN);
+  return Promise.all(letters.slice(0, -LETTERS_MOST).map((request) => kept.delete(request)));
+}
+
+async function keepOwn() {
+  await keepPage(OWN, await fetch(OWN, { redirect: "manual", cache: "no-store" }));
+}
+
+// What a kept page is made of is kept with it, in the versions that it names.
+async function keepParts(html) {
+  const shell = await caches.open(SHELL);
+  const parts = new Set(html.match(/\/static\/[\w.-]+\?v=[\w-]+/g));
+  for (const part of parts) {
+    if (await shell.match(part)) continue;
+    const response = await fetch(part);
+    if (!response.ok) continue;
+    await shell.delete(part, { ignoreSearch: true });
+    await shell.put(part, response);
+  }
+}
+
+// Static addresses change with their content: what is kept is right. Without a line any version is better than none.
+async function loadPart(request) {
+  const kept = await caches.match(request, { cacheName: SHELL });
+  if (kept) return kept;
+  try {
+    return await fetch(request);
+  } catch (error) {
+    const other = await caches.match(request, { cacheName: SHELL, ignoreSearch: true });
+    if (other) return other;
+    throw error;
+  }
+}
+
+async function loadPage(event) {
+  return (await event.preloadResponse) || fetch(event.request);
+}
+
+function ownPage() {
+  return caches.match(OWN, { cacheName: PAGES });
+}
+
+// What the server says, unless it says nothing in time.
+async function firstOf(coming) {
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, null));
+  const first = await Promise.race([coming, late]).catch(() => null);
+  return first && first.status < 500 ? first : null;
+}
+
+async function showPage(coming, url) {
+  const key = keyOf(url);
+  const isStart = url.pathname === "/"; // where the app starts, which only leads on
+  const kept = isStart ? await ownPage() : key && await caches.match(key, { cacheName: PAGES });
+  if (!kept) return coming.catch(() => inWords("offline", "notKept", url));
+  return (await firstOf(coming)) || (isStart ? Response.redirect(OWN) : kept);
+}
+
+// A page of the worker's own, in the language of the kept ones.
+async function inWords(heading, text, url) {
+  const own = await ownPage();
+  const language = own ? (await own.text()).match(/<html [^>]*lang="(\w+)"/)?.[1] : undefined;
+  const texts = textsFor(language);
+  const way = (path, label) => `<p><a class="button" href="${path}">${label}</a></p>`;
+  const html = `<!doctype html><html lang="${texts === TEXTS.ja ? "ja" : "en"}"><head><meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+    <title>${texts[heading]}</title><link rel="stylesheet" href="/static/alertd.css"></head>
+    <body><main id="main"><div class="narrow"><h1>${texts[heading]}</h1><p class="notice">${texts[text]}</p>
+    ${own ? way(OWN, texts.own) : ""}${way(new URL(url).pathname, texts.again)}</div></main></body></html>`;
+  const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": "default-src 'none'; style-src 'self'" };
+  return new Response(html, { status: 503, headers });
+}
+
+// Signing out takes away what is kept here, and therefore waits for what has not been sent.
+async function signOut(request) {
+  try {
+    await Outbox.flush();
+    const response = await fetch(request);
+    if (response.type === "opaqueredirect") await Promise.all([caches.delete(PAGES), Outbox.clear()]);
+    return response;
+  } catch {
+    return inWords("stillIn", "unsent", new URL("/me/settings", self.location));
+  }
+}
+
+function load(event) {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (url.origin !== self.location.origin) return;
+  if (request.method === "POST" && url.pathname === "/sign-out") event.respondWith(signOut(request));
+  if (request.method !== "GET") return;
+  if (url.pathname.startsWith("/static/")) {
+    event.respondWith(loadPart(request));
+    return;
+  }
+  const key = keyOf(url);
+  if (request.mode !== "navigate" && !key) return;
+  const coming = request.mode === "navigate" ? loadPage(event) : fetch(request);
+  event.waitUntil(coming.then((response) => keepPage(key, response.clone())).catch(() => {}));
+  event.respondWith(request.mode === "navigate" ? showPage(coming, url) : coming);
+}
+
+async function activate() {
+  // The request goes out while the worker starts, so that the pages are not slower for it.
+  await self.registration.navigationPreload?.enable();
+  await self.clients.claim();
+}
+
+self.addEventListener("fetch", load);
+self.addEventListener("message", (event) => {
+  const { entry, state } = event.data; // what a page has sent, or nothing: it is to be kept
+  event.waitUntil(entry ? tellEnd(entry, state) : keepOwn());
+});
+self.addEventListener("sync", (event) => event.waitUntil(sendWaiting()));
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
 self.addEventListener("push", (event) => event.waitUntil(showPushed(event.data)));
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew()));
 self.addEventListener("notificationclick", (event) => {

@@ -16,10 +16,13 @@ class Stream {
     this.heardAt = Date.now();
     this.ended = false;
     this.isLive = false;
-    setInterval(() => this.tick(), 1000);
-    window.addEventListener("online", () => this.hurry());
-    window.addEventListener("offline", () => this.drop());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
+    this.renew(line.dataset.asOf);
+    this.stopping = new AbortController();
+    const { signal } = this.stopping;
+    this.ticking = setInterval(() => this.tick(), 1000);
+    window.addEventListener("online", () => this.hurry(), { signal });
+    window.addEventListener("offline", () => this.drop(), { signal });
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); }, { signal });
     this.say("connecting");
     this.open();
   }
@@ -49,12 +52,23 @@ class Stream {
     if (frame.type === "hello") {
       this.tries = 0;
       this.position = { epoch: frame.epoch, offset: frame.offset };
+      this.helloAt = this.heardAt;
       this.isLive = true;
-      this.say("live");
     } else if (frame.type === "alert" && this.position) {
       this.position.offset = frame.offset;
     }
-    this.onFrame(frame);
+    this.follow(frame, this.socket);
+  }
+
+  // Nothing is called live before the page shows what it was told of; when it cannot, the line is begun anew.
+  async follow(frame, socket) {
+    try {
+      await this.onFrame(frame);
+    } catch {
+      if (socket === this.socket) this.drop();
+      return;
+    }
+    if (frame.type === "hello" && socket === this.socket) this.say("live");
   }
 
   lost(code) {
@@ -65,7 +79,7 @@ class Stream {
       this.say("sign-in");
       return;
     }
-    this.tick();
+    this.say("lost");
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.5 + Math.random() / 2);
     this.tries += 1;
     this.timer = setTimeout(() => this.open(), wait);
@@ -77,6 +91,17 @@ class Stream {
     this.socket = null;
     socket.close();
     this.lost(1006);
+  }
+
+  // For good: somebody else takes over the line of words.
+  stop() {
+    this.ended = true;
+    this.stopping.abort();
+    clearInterval(this.ticking);
+    clearTimeout(this.timer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
   }
 
   hurry() {
@@ -113,10 +138,28 @@ class Stream {
     return words.replace("{count}", count);
   }
 
+  // What the page shows was true at that moment of the server's clock.
+  renew(moment) {
+    this.asOf = Date.parse(moment);
+    this.renewedAt = Date.now();
+  }
+
+  // When what the page shows was last known to be all there is, in the town's time: for as long as frames came after it.
+  freshness() {
+    const followed = this.helloAt && this.renewedAt >= this.helloAt ? Math.max(0, this.heardAt - this.renewedAt) : 0;
+    const at = new Date(this.asOf + followed);
+    if (Number.isNaN(at.getTime())) return "";
+    const zone = { timeZone: this.line.dataset.zone || undefined };
+    const day = (moment) => moment.toLocaleDateString("en", zone);
+    const isToday = day(at) === day(new Date());
+    const shown = { ...zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(isToday ? {} : { month: "short", day: "numeric" }) };
+    return at.toLocaleString(document.documentElement.lang, shown);
+  }
+
   say(state) {
     this.line.dataset.state = state;
     const words = { connecting: this.line.dataset.connecting, live: this.line.dataset.live, lost: this.line.dataset.lost, "sign-in": this.line.dataset.signIn }[state];
-    const text = words.replace("{age}", this.age());
+    const text = words.replace("{age}", () => this.age()).replace("{as_of}", () => this.freshness());
     // A status line is read aloud when it changes, so the counting seconds are kept from screen readers.
     if (this.line.dataset.said !== state) {
       this.line.dataset.said = state;
