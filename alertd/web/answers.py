@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from alertd.core.alert import Severity
 from alertd.core.delivery import State
 from alertd.core.escalation import To
+from alertd.core.template import Hazard
 from alertd.web.models import Language, RoleWord
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -85,6 +86,7 @@ class RunAnswer(BaseModel):
     repeat: int
     channels: list[str]
     to: To
+    asked_by: str | None
     due_at: str
     started_at: str | None
     deliveries: int | None
@@ -114,16 +116,26 @@ class ForecastAnswer(BaseModel):
     last_out_at: str
 
 
+class WarningCountsAnswer(BaseModel):
+    without: int
+    supervisors_without: int
+    unsupervised: int
+
+
 class WarningsAnswer(BaseModel):
-    """Whom a plan leads to in vain, by name."""
+    """Whom a plan leads to in vain: the first of them by name, and how many they are in all."""
 
     without: list[NameAnswer]
     supervisors_without: list[NameAnswer]
     unsupervised: list[NameAnswer]
+    counts: WarningCountsAnswer
 
 
 class ReachAnswer(BaseModel):
+    """`reached`: of the recipients, those who have at least one way in the plan."""
+
     recipients: int
+    reached: int
     ways: dict[str, int]
     segments: int
     missing: dict[str, str]
@@ -137,6 +149,29 @@ class PlanAnswer(NameAnswer):
 
 class PutPlanAnswer(PlanAnswer):
     warnings: WarningsAnswer
+
+
+class TemplateFieldAnswer(BaseModel):
+    name: str
+    example: str
+
+
+class TemplateAnswer(NameAnswer):
+    """`built_in`: it comes with the software, and deleting it brings that back; `changed`: it was written anew here."""
+
+    language: Language
+    hazard: Hazard
+    title: str
+    body: str
+    fields: list[TemplateFieldAnswer]
+    severity: Severity
+    ask: AskAnswer | None
+    audience: dict[str, Any] | None
+    plan: str
+    life_hours: int
+    hidden: bool
+    built_in: bool
+    changed: bool
 
 
 class PostedAnswer(BaseModel):

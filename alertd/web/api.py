@@ -7,16 +7,26 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from alertd.core.acknowledgement import Way
 from alertd.core.errors import AddressError, Invalid
 from alertd.core.roles import Role
-from alertd.service import access, directory, exporting, importing, planning, posting, reaching, revising, watching
+from alertd.service import (
+    access,
+    directory,
+    exporting,
+    importing,
+    planning,
+    posting,
+    reaching,
+    revising,
+    templates,
+    watching,
+)
 from alertd.service.acknowledging import wish_of
 from alertd.web import answers, models
-from alertd.web.bodies import read_body, require_media
+from alertd.web.bodies import IMPORT_MAX, read_body, require_media
 from alertd.web.context import in_thread, web_of
 from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Header, Query, page_answer, read_limit
 from alertd.web.limits import TESTS
 
 _ROOT: Final = "/api/v1"
-_IMPORT_MAX: Final = 20_000_000  # bytes: some 200,000 people
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
 IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
 _STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated", "supervisors"))
@@ -80,6 +90,36 @@ async def put_plan(call: Call) -> Response:
     return JSONResponse(plan, 201 if made else 200)
 
 
+async def delete_plan(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: planning.delete_plan(rt, call.actor, call.path("id")))
+    return Response(status_code=204)
+
+
+async def get_templates(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: templates.list_templates(rt)), "next": None})
+
+
+async def get_template(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse(await in_thread(lambda: templates.get_template(rt, call.path("id"))))
+
+
+async def put_template(call: Call) -> Response:
+    rt, body, template_id = web_of(call.request).rt, call.body, _path_id(call)
+    template, made = await in_thread(
+        lambda: templates.put_template(rt, call.actor, template_id, body.name, body.template(), hidden=body.hidden)
+    )
+    return JSONResponse(template, 201 if made else 200)
+
+
+async def delete_template(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: templates.delete_template(rt, call.actor, call.path("id")))
+    return Response(status_code=204)
+
+
 async def post_acknowledgement(call: Call) -> Response:
     web, body = web_of(call.request), call.body
     wish = wish_of(
@@ -139,7 +179,7 @@ async def import_people(call: Call) -> Response:
     rt = web_of(call.request).rt
     require_media(call.request, "text/csv", "text/plain", "application/octet-stream")
     dry_run = call.request.query_params.get("dry_run") == "true"
-    text = importing.decode(await read_body(call.request, _IMPORT_MAX))
+    text = importing.decode(await read_body(call.request, IMPORT_MAX))
     report = await in_thread(lambda: importing.import_people(rt, call.actor, text, dry_run=dry_run))
     if report.errors and not dry_run:
         raise Invalid([(f"row {row}: {field}", message) for row, field, message in report.errors])
@@ -263,6 +303,15 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/plans", Role.MANAGER, "Plans by name", get_plans, answers.PageAnswer[answers.PlanAnswer]),
     Endpoint("PUT", f"{_ROOT}/plans/{{id}}", Role.ADMIN, "Make or replace a plan", put_plan, answers.PutPlanAnswer,
              models.NamedPlanBody),
+    Endpoint("DELETE", f"{_ROOT}/plans/{{id}}", Role.ADMIN, "Forget a plan that no template uses", delete_plan, None,
+             status=204),
+    Endpoint("GET", f"{_ROOT}/templates", Role.MANAGER, "What urgent posts can be started from", get_templates,
+             answers.PageAnswer[answers.TemplateAnswer]),
+    Endpoint("GET", f"{_ROOT}/templates/{{id}}", Role.MANAGER, "One template", get_template, answers.TemplateAnswer),
+    Endpoint("PUT", f"{_ROOT}/templates/{{id}}", Role.ADMIN, "Make or replace a template", put_template,
+             answers.TemplateAnswer, models.TemplateBody),
+    Endpoint("DELETE", f"{_ROOT}/templates/{{id}}", Role.ADMIN, "Forget a template, or what was changed of it",
+             delete_template, None, status=204),
     Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, answers.PageAnswer[answers.NameAnswer]),
     Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, answers.NameAnswer,
              models.BoardBody),

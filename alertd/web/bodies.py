@@ -1,20 +1,24 @@
 """Reading requests within their limits, and wording refusals."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from alertd.core.errors import Conflict, DiskFull, Fault, Forbidden, Invalid, NotFound, TooMany, Unauthenticated
 
 REQUEST_MAX: Final = 1_000_000  # bytes of a request's body
+IMPORT_MAX: Final = 20_000_000  # the same of a list of people: some 200,000
 _FIELDS_MAX: Final = 1_000
+_UPLOAD_FIELDS_MAX: Final = 10
 
 STATUS: Final[dict[type[Fault], int]] = {
     Unauthenticated: 401,
@@ -100,6 +104,32 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
     except ValueError as error:
         raise HTTPException(400, "the form is not urlencoded UTF-8") from error
+
+
+async def read_upload(request: Request, most: int) -> tuple[list[tuple[str, str]], tuple[str, bytes]]:
+    """The fields of a form with a file, and the file: its name and what is in it, empty when none was chosen.
+
+    HTTPException 400, 413, 415.
+    """
+    require_media(request, "multipart/form-data")
+    body = await read_body(request, most)
+
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(request.headers, whole(), max_files=1, max_fields=_UPLOAD_FIELDS_MAX).parse()
+    except (MultiPartException, KeyError) as error:
+        raise HTTPException(400, "the form is not multipart/form-data") from error
+    fields: list[tuple[str, str]] = []
+    file = ("", b"")
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            file = (value.filename or "", await value.read())
+        else:
+            fields.append((name, value))
+    await form.close()
+    return fields, file
 
 
 def error_body(code: str, message: str, details: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:

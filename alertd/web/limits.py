@@ -23,6 +23,7 @@ class Limit:
 REQUESTS: Final = Limit("requests", 6_000)
 BAD_CREDENTIALS: Final = Limit("bad credentials", 60)
 SIGN_INS: Final = Limit("sign-ins", 10)
+CODES: Final = Limit("wrong sign-in codes", 10)
 TESTS: Final = Limit("tests", 3)
 
 

@@ -31,6 +31,7 @@ from alertd.core.escalation import (
     To,
 )
 from alertd.core.ids import ID_MAX
+from alertd.core.template import FIELD_MAX, FIELDS_MAX, LIFE_MAX, VALUE_MAX, Hazard, Template
 from alertd.service.directory import NAME_MAX, PersonDraft
 from alertd.service.posting import Draft
 from alertd.service.reaching import LABEL_MAX
@@ -106,6 +107,45 @@ class NamedPlanBody(Body):
     id: Id | None = None
     name: Annotated[str, Field(max_length=NAME_MAX)]
     plan: PlanBody
+
+
+class TemplateFieldBody(Body):
+    """What could stand in a field {name} of a template's title or text."""
+
+    name: Annotated[str, Field(min_length=1, max_length=FIELD_MAX)]
+    example: Annotated[str, Field(max_length=VALUE_MAX)]
+
+
+class TemplateBody(Body):
+    """What urgent posts are started from. It has no say in whether they are drills; `audience` null: ask each time."""
+
+    id: Id | None = None
+    name: Annotated[str, Field(max_length=NAME_MAX)]
+    language: Language = "ja"
+    hazard: Hazard
+    title: Annotated[str, Field(max_length=TITLE_MAX)]
+    body: Annotated[str, Field(max_length=BODY_MAX)] = ""
+    fields: Annotated[list[TemplateFieldBody], Field(max_length=FIELDS_MAX)] = []
+    severity: Severity = DEFAULT_SEVERITY
+    ask: AskBody | None = None
+    audience: AudienceBody | None = None
+    plan: Id = DEFAULT_PLAN
+    life_hours: Annotated[int, Field(ge=1, le=LIFE_MAX)] = 24
+    hidden: bool = False
+
+    def template(self) -> Template:
+        return Template(
+            language=self.language,
+            hazard=self.hazard,
+            title=self.title,
+            body=self.body,
+            examples=tuple((field.name, field.example) for field in self.fields),
+            severity=self.severity,
+            ask=self.ask.ask() if self.ask else None,
+            audience=self.audience.audience() if self.audience else None,
+            plan=self.plan,
+            life_hours=self.life_hours,
+        )
 
 
 class PostBody(Body):

@@ -93,6 +93,11 @@ def csrf_token(web: Web, actor: Actor) -> str:
     return hmac.new(web.session_secret, b"csrf:" + actor.credential_id.encode(), sha256).hexdigest()
 
 
+def person_mark(web: Web, actor: Actor) -> str:
+    """A mark of the person: what a browser keeps for one is not shown or sent when another has signed in there."""
+    return hmac.new(web.session_secret, b"person:" + actor.person_id.encode(), sha256).hexdigest()[:16]
+
+
 def check_csrf(web: Web, actor: Actor, given: str | None) -> None:
     """Raises Forbidden unless `given` is this session's token. Bearer tokens are sent by no browser on its own."""
     if actor.kind != "session":

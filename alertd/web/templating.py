@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
+from datetime import datetime, tzinfo
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -25,13 +25,14 @@ from alertd.core.roles import Role
 from alertd.service.runtime import Actor
 from alertd.web import words
 from alertd.web.context import Web, web_of
-from alertd.web.security import csrf_token, require
+from alertd.web.security import csrf_token, person_mark, require
 from alertd.web.translations import TRANSLATIONS, accepted_language, parse_language
 
 STATIC_DIR: Final = Path(__file__).parent / "static"
 _TEMPLATES_DIR: Final = Path(__file__).parent / "templates"
 
 LANGUAGE_COOKIE: Final = "lang"
+PERSON_HEADER: Final = "Alertd-Person"  # whose page it is, for the service worker, which keeps no page for two people
 _COOKIE_LIFE: Final = 365 * 24 * 3600
 _LANGUAGE_NAMES: Final[dict[Language, str]] = {"ja": "日本語", "en": "English"}
 
@@ -42,6 +43,7 @@ _PATTERNS: Final[dict[Language, dict[str, str]]] = {
         "clock": "H:mm:ss",
         "minute": "HH:mm",
         "day": "M月d日 HH:mm",
+        "date": "M月d日(E)",
     },
     "en": {
         "full": "EEE d MMM y, HH:mm",
@@ -49,6 +51,7 @@ _PATTERNS: Final[dict[Language, dict[str, str]]] = {
         "clock": "HH:mm:ss",
         "minute": "HH:mm",
         "day": "d MMM HH:mm",
+        "date": "EEE d MMM",
     },
 }
 
@@ -94,7 +97,17 @@ def _environment(language: Language) -> Environment:
     translation = TRANSLATIONS[language]
     install: Any = environment.install_gettext_translations  # type: ignore[attr-defined]
     install(translation, newstyle=True)
+
+    # As jinja's own, which puts the sentence together anew at each of the hundreds of places of a long page.
+    kept: dict[str, Markup] = {}
+
+    def translate(message: str, **values: object) -> Markup:
+        if message not in kept:
+            kept[message] = Markup(translation.gettext(message))  # noqa: S704 - a sentence of ours; values are escaped
+        return kept[message] % values if values else kept[message]
+
     environment.globals.update(
+        _=translate,
         language=language,
         language_names=_LANGUAGE_NAMES,
         static_url=static_url,
@@ -102,11 +115,13 @@ def _environment(language: Language) -> Environment:
         CHANNELS=words.CHANNELS,
         STATES=words.STATES,
         WAYS=words.WAYS,
+        ROLES=words.ROLES,
         SHORT_CHANNELS=words.SHORT_CHANNELS,
         RUNGS=words.RUNGS,
         UNKNOWABLE=words.UNKNOWABLE,
         SOURCES=words.SOURCES,
         KINDS=words.KINDS,
+        HAZARDS=words.HAZARDS,
     )
     environment.filters.update(
         markdown=markdown,
@@ -122,6 +137,13 @@ def _environment(language: Language) -> Environment:
 
 
 _ENVIRONMENTS: Final = {language: _environment(language) for language in LANGUAGES}
+
+
+# A page of people says the same few moments hundreds of times, and each takes as long to word as a line of the page.
+@lru_cache(maxsize=8_192)
+def _time_element(when: datetime, style: str, zone: tzinfo, language: Language) -> Markup:
+    shown = format_datetime(when, _PATTERNS[language][style], tzinfo=zone, locale=language)
+    return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +168,7 @@ class Page:
         if at is None:
             return Markup("–")
         when = datetime.fromisoformat(at) if isinstance(at, str) else at
-        shown = format_datetime(when, _PATTERNS[self.language][style], tzinfo=self.web.rt.zone, locale=self.language)
-        return Markup('<time datetime="{}">{}</time>').format(when.isoformat(), shown)
+        return _time_element(when, style, self.web.rt.zone, self.language)
 
     def minute(self, at: datetime | str) -> Markup:
         """A time of today as hours and minutes; of any other day with its day."""
@@ -164,6 +185,7 @@ class Page:
                 **context,
                 actor=self.actor,
                 csrf=csrf_token(self.web, self.actor) if self.actor is not None else "",
+                person_mark=self._person_mark(),
                 organisation=self.web.rt.organisation,
                 path=self.request.url.path,
                 switches=[(code, self._switch(code)) for code in LANGUAGES if code != self.language],
@@ -176,12 +198,17 @@ class Page:
     def respond(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """The page as a response. Remembers the language when it was just chosen."""
         response = HTMLResponse(self.text(template, context), status)
+        if self.actor is not None:
+            response.headers[PERSON_HEADER] = self._person_mark()
         chosen = parse_language(self.request.query_params.get(LANGUAGE_COOKIE))
         if chosen is not None:
             response.set_cookie(
                 LANGUAGE_COOKIE, chosen, max_age=_COOKIE_LIFE, secure=self.web.is_https, httponly=True, samesite="lax"
             )
         return response
+
+    def _person_mark(self) -> str:
+        return person_mark(self.web, self.actor) if self.actor is not None else ""
 
     def _switch(self, language: Language) -> str:
         kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != LANGUAGE_COOKIE]

@@ -12,6 +12,19 @@ CHANNELS: Final = {
     "email": marked("E-mail"),
 }
 
+HAZARDS: Final = {
+    "earthquake": marked("Earthquake"),
+    "tsunami": marked("Tsunami"),
+    "flood": marked("Flood and storm"),
+    "landslide": marked("Landslide"),
+    "fire": marked("Fire"),
+    "missing": marked("Missing person"),
+    "outage": marked("Power or water cut"),
+    "callout": marked("Staff call-out"),
+    "drill": marked("Exercise"),
+    "other": marked("Other"),
+}
+
 SHORT_CHANNELS: Final = {"webpush": marked("Push"), "sms": marked("SMS"), "email": marked("Mail")}
 
 # Each says what is proven and no more: `sent` is not `arrived`.
@@ -87,6 +100,13 @@ WAYS: Final = {
     "link": marked("a personal link"),
 }
 
+ROLES: Final = {
+    "staff": marked("Staff"),
+    "viewer": marked("Viewer"),
+    "manager": marked("Manager"),
+    "admin": marked("Administrator"),
+}
+
 # The use cases refuse in English, with the particulars in place; here is what to find again in each sentence.
 _REFUSALS: Final = tuple(
     (re.compile(pattern, re.DOTALL), message)
@@ -103,6 +123,16 @@ _REFUSALS: Final = tuple(
         (r"must not hold control characters", marked("This holds characters that cannot be sent.")),
         (r"must be one of (?P<choices>.+)", marked("Please choose one.")),
         (r"there is no board '(?P<name>.+)'", marked("There is no board “%(name)s”.")),
+        (
+            r"must not say whether it is a drill.*",
+            marked("A template must not say whether it is a drill: whoever uses it does."),
+        ),
+        (r"must be at most (?P<most>\d+) fields", marked("At most %(most)s fields.")),
+        (
+            r"the plan is used by the template '(?P<name>.+)'.*",
+            marked("The template “%(name)s” uses this plan. Choose another plan there first."),
+        ),
+        (r"there is no plan '(?P<name>.+)'", marked("There is no plan “%(name)s”.")),
         (r"there is no group '(?P<name>.+)'", marked("There is no group “%(name)s”.")),
         (r"there is no person '(?P<name>.+)'", marked("There is no person “%(name)s”.")),
         (r"'(?P<name>.+)' is not active", marked("“%(name)s” is no longer active.")),
@@ -119,6 +149,11 @@ _REFUSALS: Final = tuple(
             r"this link was used before or is too old.*",
             marked("This link was used before or is too old. Ask for a new one."),
         ),
+        (
+            r"this code is wrong.*",
+            marked("This code is wrong, was used before or is too old. Make a new one."),
+        ),
+        (r"there is no way to reach you.*", marked("There is no way to reach you: no phone, no mail, no push.")),
         (r"this link (is not complete or not ours|belongs to no alert)", marked("This link is not complete.")),
         (r"this form is from another session.*", marked("This form is too old. Load the page again.")),
         (r"this request comes from a page of another site", marked("This form came from another site.")),
@@ -147,6 +182,14 @@ _REFUSALS: Final = tuple(
         (r"this alert is called off already.*", marked("This alert was called off already.")),
         (r"this alert is over already.*", marked("This alert is over. Write a new post.")),
         (
+            r"people were reminded less than a minute ago.*",
+            marked("People were reminded less than a minute ago. Nothing is sent twice: look who has answered."),
+        ),
+        (
+            r"people were reminded (?P<times>\d+) times already.*",
+            marked("People were reminded %(times)s times already. Call those who are left."),
+        ),
+        (
             r"this alert says something else by now.*",
             marked("Somebody has updated this alert meanwhile. Look at it, then decide again."),
         ),
@@ -163,6 +206,48 @@ _REFUSALS: Final = tuple(
         (r"comes after the alert is over", marked("The plan takes longer than the alert is valid.")),
         (r"must be 0 to (?P<most>\d+)", marked("Write the minutes as a number, at most 7 days (10080).")),
         (r"must be at least (?P<least>\d+)", marked("At least 1 minute.")),
+        (
+            r"is neither UTF-8 nor cp932.*|holds NUL characters.*|is not CSV: .*",
+            marked("This is no CSV file. In Excel, save it as “CSV UTF-8”."),
+        ),
+        (r"unknown column '(?P<name>.{0,80}).*", marked("The first row names a column that is not known: %(name)s")),
+        (r"column '(?P<name>.+)' is missing", marked("The column %(name)s is missing from the first row.")),
+        (r"column '(?P<name>.+)' stands twice", marked("The column %(name)s stands twice in the first row.")),
+        (r"has no rows below its header", marked("There is nobody in this file.")),
+        (r"has more than (?P<most>\d+) rows", marked("The file has more than %(most)s rows.")),
+        (
+            r"has (?P<cells>\d+) cells where the header has (?P<names>\d+)",
+            marked("This row has %(cells)s cells, but the first row has %(names)s."),
+        ),
+        (r"'(?P<id>.*)' stands in row (?P<row>\d+) already", marked("“%(id)s” stands in row %(row)s already.")),
+        (r"'(?P<word>.*)' is neither true nor false", marked("Write true or false, not “%(word)s”.")),
+        (r"there are groups below it.*", marked("There are groups below it: move or delete them first.")),
+        (r"there are (?P<most>\d+) people in it.*", marked("There are %(most)s people in it: take them out first.")),
+        (
+            r"posts were addressed to it.*",
+            marked("Posts were addressed to it: it must stay, so that they still say to whom they went."),
+        ),
+        (r"'(?P<name>.+)' is '.+' itself or below it", marked("A group cannot be part of itself.")),
+        (
+            r"are (?P<count>\d+) people: at most (?P<most>\d+) at once",
+            marked("These are %(count)s people. At most %(most)s at once: choose smaller groups."),
+        ),
+        (r"is not a possible phone number.*", marked("This is no phone number. Write it like 090-1234-5678.")),
+        (
+            r"should be like name@example.jp.*|.* is not a domain|is longer than \d+ characters",
+            marked("This is no mail address. Write it like name@example.jp."),
+        ),
+        (r"you cannot deactivate yourself", marked("You cannot deactivate yourself: somebody else has to do that.")),
+        (r"you cannot change your own role", marked("You cannot change your own role: another admin has to do that.")),
+        (
+            r"'(?P<name>.+)' was changed meanwhile",
+            marked("Somebody has changed this person meanwhile. Load the page again."),
+        ),
+        (r"'(?P<name>.+)' has a higher role than you.*", marked("“%(name)s” has a higher role than you.")),
+        (
+            r"must be 1 to (?P<most>\d+) letters, digits or .*",
+            marked("Use 1 to %(most)s letters, digits or . @ + - _ and begin with a letter or digit."),
+        ),
         (r"must be 1 to (?P<most>\d+)", marked("Use 1 to %(most)s.")),
     )
 )

@@ -85,6 +85,7 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("POST", "/posts/check"): post_body(),
         ("POST", f"/alerts/{alert}/revisions"): {"kind": "update", "title": "続報", "body": ""},
         ("PUT", f"/plans/{post}"): {"name": "x", "plan": {"steps": [{"after_seconds": 0, "channels": ["sms"]}]}},
+        ("PUT", f"/templates/{post}"): {"name": "x", "hazard": "fire", "title": "{a}"},
         ("POST", f"/alerts/{alert}/acknowledgements"): {"comment": "x"},
         ("PUT", f"/people/{post}"): {"name": "x"},
         ("PUT", f"/groups/{post}"): {"name": "x"},

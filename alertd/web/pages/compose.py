@@ -1,38 +1,30 @@
-"""Writing a post: the form, the check before an urgent one goes out, and the sending."""
+"""Writing a post: the door, the form, the check before an urgent one goes out, and the sending."""
 
 import re
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from alertd.core.alert import DEFAULT_SEVERITY, SEVERITIES, Ask, Choice
-from alertd.core.audience import Audience
-from alertd.core.errors import Conflict, Invalid
-from alertd.core.escalation import DEFAULT_PLAN
-from alertd.core.message import LINK
+from alertd.core.alert import SEVERITIES
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.roles import Role
-from alertd.service import directory, planning, posting
-from alertd.service.posting import Draft, Reach
-from alertd.service.runtime import Actor
+from alertd.core.template import says_drill, says_real
+from alertd.service import directory, planning, posting, templates
+from alertd.service.posting import Draft
+from alertd.service.runtime import Actor, Runtime
 from alertd.web.context import in_thread
-from alertd.web.pages.forms import Form, read_own_form
+from alertd.web.pages.forms import read_own_form
+from alertd.web.pages.post_fields import KINDS, LIVES, Fields, new_key
+from alertd.web.pages.previews import channels_of, looks
 from alertd.web.pages.timetable import fold, plan_name
-from alertd.web.pages.trees import in_tree_order
+from alertd.web.pages.trees import as_tree
 from alertd.web.templating import Page, signed_in
 from alertd.web.translations import marked
 
-LIVES: Final = (1, 3, 6, 12, 24, 48, 72, 168)  # hours
-DEFAULT_LIFE_HOURS: Final = 24
-
-_SAYS_REAL: Final = re.compile(
-    r"訓練では(?:ない|なく|ありません)|本番|実際の|not\s+a\s+drill|no\s+drill|\breal\b", re.IGNORECASE
-)
-_SAYS_DRILL: Final = re.compile(r"訓練|演習|\bdrill|\bexercise\b", re.IGNORECASE)
+_NAMES_SHOWN: Final = 5  # of those whom nothing reaches, in the one sentence of the check page
 
 # Which of a refused draft's fields is which part of the form.
 _FORM_FIELDS: Final = (
@@ -44,117 +36,54 @@ _FORM_FIELDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The form as it was filled in; it goes from page to page so that nothing typed is ever lost."""
-
-    key: str
-    board: str = "general"
-    title: str = ""
-    body: str = ""
-    urgent: str = ""  # yes | no | "" while it was not said
-    drill: str = ""  # drill | real | "" while it was not said: there is no default
-    severity: str = DEFAULT_SEVERITY
-    audience: str = ""  # everyone | chosen
-    groups: tuple[str, ...] = ()
-    people: str = ""
-    ask: str = "plain"  # plain | choices
-    question: str = ""
-    choices: str = ""
-    plan: str = DEFAULT_PLAN
-    life: str = str(DEFAULT_LIFE_HOURS)
-    expires: str = ""  # the moment that `life` came to when the draft was checked
-
-    @classmethod
-    def read(cls, form: Form) -> "Fields":
-        single = {
-            name: form.one(name)
-            for name in ("board", "title", "body", "urgent", "drill", "audience", "people", "question", "choices")
-        }
-        return cls(
-            **single,
-            key=form.one("key") or new_key(),
-            severity=form.one("severity", DEFAULT_SEVERITY),
-            groups=tuple(form.all("group")),
-            ask=form.one("ask", "plain"),
-            plan=form.one("plan", DEFAULT_PLAN),
-            life=form.one("life", str(DEFAULT_LIFE_HOURS)),
-            expires=form.one("expires"),
-        )
-
-    def hidden(self) -> list[tuple[str, str]]:
-        """Every field, for the pages on which the form itself is not seen."""
-        names = [name for name in self.__dataclass_fields__ if name != "groups"]
-        return [*((name, str(getattr(self, name))) for name in names), *(("group", group) for group in self.groups)]
-
-    def draft(self) -> Draft:
-        lines = [line.strip() for line in self.choices.split("\n") if line.strip()]
-        choices = tuple(Choice(f"c{number}", line) for number, line in enumerate(lines, 1))
-        urgent = self.urgent == "yes"
-        return Draft(
-            board=self.board,
-            title=self.title,
-            body=self.body,
-            urgent=urgent,
-            audience=self._audience(),
-            drill={"drill": True, "real": False}.get(self.drill) if urgent else None,
-            severity=self.severity,
-            ask=Ask(self.question.strip(), choices) if urgent and self.ask == "choices" else None,
-            plan=self.plan if urgent else DEFAULT_PLAN,
-            expires_at=_parse_moment(self.expires) if urgent else None,
-        )
-
-    def _audience(self) -> Audience:
-        if self.audience == "everyone":
-            return Audience(everyone=True)
-        if self.audience != "chosen":
-            return Audience()
-        people = tuple(dict.fromkeys(re.split(r"[\s,、，;]+", self.people.strip()))) if self.people.strip() else ()
-        return Audience(groups=self.groups, people=people)
-
-
-def new_key() -> str:
-    """An Idempotency-Key: made with the form, so that a double click is one post."""
-    return secrets.token_urlsafe(16)
-
-
-def _parse_moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
-
-
 async def show_form(request: Request) -> Response:
-    page, _ = await signed_in(request, Role.MANAGER)
-    return await _form_page(page, Fields(key=new_key()))
+    """The doors; behind one of them (`kind`) the form, which may begin with a `template`."""
+    page, actor = await signed_in(request, Role.MANAGER)
+    kind, template_id = request.query_params.get("kind", ""), request.query_params.get("template", "")
+    fields = Fields(key=new_key(), kind=kind if kind in KINDS else "")
+    if template_id:
+        fields = await in_thread(lambda: _begin(page.web.rt, fields, template_id))
+    return await _form_page(page, actor, fields)
 
 
 async def take_form(request: Request) -> Response:
-    """`step` says what was pressed: check (also what Enter does), edit, or send."""
+    """`step` says what was pressed: check (also what Enter does), edit, send, door-KIND, use-TEMPLATE, or free."""
     page, actor = await signed_in(request, Role.MANAGER)
     form = await read_own_form(request, actor)
     fields, step = Fields.read(form), form.one("step", "check")
-    if step == "edit":
-        return await _form_page(page, fields)
-    if fields.urgent not in ("yes", "no"):
-        return await _form_page(page, fields, {"urgent": page.say("Say whether this is urgent.")})
+    if step.startswith("use-"):
+        begun = await in_thread(lambda: _begin(page.web.rt, fields, step.removeprefix("use-")))
+        return await _form_page(page, actor, begun)
+    if step.startswith("door-") and step.removeprefix("door-") in KINDS:
+        return await _form_page(page, actor, replace(fields, kind=step.removeprefix("door-"), expires=""))
+    if step in ("edit", "free"):
+        return await _form_page(page, actor, fields.freed() if step == "free" else fields)
+    return await _check_or_send(page, actor, fields, step)
+
+
+async def _check_or_send(page: Page, actor: Actor, fields: Fields, step: str) -> Response:
+    if not fields.kind:
+        return await _form_page(page, actor, fields, {"kind": page.say("Say whether this is a drill or real.")})
+    blank = {f"fill-{name}": page.fault(message) for name, message in fields.field_faults()}
     try:
-        if fields.urgent == "yes" and step != "send":
-            return await _check_page(page, _with_expiry(page, fields))
+        if blank:
+            return await _form_page(page, actor, fields, blank)
+        if fields.is_urgent and step != "send":
+            return await _check_page(page, fields.with_expiry(page.web.rt.now()))
         return await _send(page, actor, fields)
     except Invalid as refused:
-        return await _form_page(page, fields, _faults(page, refused.details))
+        return await _form_page(page, actor, fields, _faults(page, refused.details))
     except Conflict as refused:
-        return await _form_page(page, replace(fields, key=new_key()), {"form": page.fault(refused.message)})
+        return await _form_page(page, actor, replace(fields, key=new_key()), {"form": page.fault(refused.message)})
 
 
-def _with_expiry(page: Page, fields: Fields) -> Fields:
-    """The fields with their end fixed, so that sending twice sends the same."""
-    hours = int(fields.life) if fields.life in map(str, LIVES) else DEFAULT_LIFE_HOURS
-    end = page.web.rt.now().replace(microsecond=0) + timedelta(hours=hours)
-    return replace(fields, life=str(hours), expires=end.isoformat())
+def _begin(rt: Runtime, fields: Fields, template_id: str) -> Fields:
+    """The form begun from that template. Raises NotFound."""
+    try:
+        before: Mapping[str, Any] | None = templates.get_template(rt, fields.template) if fields.template else None
+    except NotFound:
+        before = None  # somebody deleted it meanwhile
+    return fields.begun_from(template_id, templates.get_template(rt, template_id), before)
 
 
 async def _send(page: Page, actor: Actor, fields: Fields) -> Response:
@@ -164,37 +93,62 @@ async def _send(page: Page, actor: Actor, fields: Fields) -> Response:
     return RedirectResponse(f"/alerts/{alert['id']}" if alert else f"/posts/{post['id']}", 303)
 
 
-async def _form_page(page: Page, fields: Fields, faults: dict[str, str] | None = None) -> Response:
+async def _form_page(page: Page, actor: Actor, fields: Fields, faults: dict[str, str] | None = None) -> Response:
+    status = 422 if faults else 200
+    if not fields.kind:
+        return page.respond("post_doors.html", status, fields=fields, faults=faults or {}, person=actor.person_id)
+    shown = await in_thread(lambda: _form_parts(page, fields))
+    return page.respond("post_new.html", status, fields=fields, faults=faults or {}, person=actor.person_id, **shown)
+
+
+def _form_parts(page: Page, fields: Fields) -> dict[str, Any]:
+    """What the form offers to choose from."""
     rt = page.web.rt
-    boards, groups, plans = await in_thread(
-        lambda: (directory.list_boards(rt), directory.list_groups(rt), planning.list_plans(rt))
-    )
-    return page.respond(
-        "post_new.html",
-        422 if faults else 200,
-        fields=fields,
-        faults=faults or {},
-        boards=boards,
-        groups=in_tree_order(groups),
-        severities=SEVERITIES,
-        plans=[{**plan, "name": plan_name(page, plan)} for plan in plans],
-        lives=LIVES,
-    )
+    offered = [each for each in templates.list_templates(rt) if not each["hidden"]]
+    used = next((each for each in offered if each["id"] == fields.template), None)
+    examples = {field["name"]: field["example"] for field in used["fields"]} if used else {}
+    groups = directory.list_group_sizes(rt)
+    lives = sorted({*LIVES, int(fields.life)}) if fields.life.isascii() and fields.life.isdigit() else LIVES
+    return {
+        "boards": directory.list_boards(rt),
+        "tree": as_tree(groups, fields.groups),
+        "chips": _named(rt, fields.person_ids),
+        "severities": SEVERITIES,
+        "plans": [{**plan, "name": plan_name(page, plan)} for plan in planning.list_plans(rt)],
+        "lives": lives,
+        "offered": [[each for each in offered if (each["language"] == page.language) is own] for own in (True, False)],
+        "used": used,
+        "examples": examples,
+        "fills": fields.fields(),
+    }
+
+
+def _named(rt: Runtime, person_ids: Sequence[str]) -> list[tuple[str, str]]:
+    names = directory.names_of(rt, person_ids)
+    return [(person_id, names.get(person_id, person_id)) for person_id in person_ids]
 
 
 async def _check_page(page: Page, fields: Fields) -> Response:
     rt, draft = page.web.rt, fields.draft()
     reach = await in_thread(lambda: posting.check(rt, draft))
-    groups = await in_thread(lambda: {group["id"]: group["name"] for group in directory.list_groups(rt)})
+    groups = await in_thread(lambda: {group["id"]: group["name"] for group in directory.list_group_sizes(rt)})
+    people = await in_thread(lambda: _named(rt, draft.audience.people))
+    lines = fold(reach.outlook.forecasts)
+    without = reach.outlook.warnings.without
+    names = [person["name"] for person in without.first[:_NAMES_SHOWN]]
     return page.respond(
         "post_check.html",
         fields=fields,
         draft=draft,
         reach=reach,
-        lines=fold(reach.outlook.forecasts),
+        lines=lines,
+        segments=sum(line.segments_in_all for line in lines),
+        last_out=max((each.last_out_at for each in reach.outlook.forecasts if each.people), default=None),
+        names=names,
+        others=without.count - len(names),
         plan=await in_thread(lambda: _plan_name(page, draft)),
-        previews=await in_thread(lambda: _previews(page, draft, reach)),
-        group_names=[groups.get(group, group) for group in draft.audience.groups],
+        previews=await in_thread(lambda: looks(page, draft, list(reach.segments_each), channels_of(reach))),
+        audience=[groups.get(group, group) for group in draft.audience.groups] + [name for _, name in people],
         warnings=[page.say(warning) for warning in _warnings(draft)],
     )
 
@@ -203,23 +157,10 @@ def _plan_name(page: Page, draft: Draft) -> str:
     return next(plan_name(page, plan) for plan in planning.list_plans(page.web.rt) if plan["id"] == draft.plan)
 
 
-def _previews(page: Page, draft: Draft, reach: Reach) -> list[dict[str, str]]:
-    """What phones will show, in each language that somebody in the audience reads."""
-    rt = page.web.rt
-    shown = []
-    for language in sorted(reach.segments_each, key=lambda code: code != page.language):
-        push = posting.preview(rt, draft, language, "webpush")
-        short = posting.preview(rt, draft, language, "sms")
-        sms = short.text.replace(LINK, f"{rt.public_url}/a/…")
-        shown.append({"language": language, "title": push.title, "body": push.text, "sms": sms})
-    return shown
-
-
 def _warnings(draft: Draft) -> list[str]:
-    title, says_real = draft.title, _SAYS_REAL.search(draft.title) is not None
-    if draft.drill and says_real:
+    if draft.drill and says_real(draft.title):
         return [marked("The title sounds like a real alert, but this is going out as a DRILL.")]
-    if draft.drill is False and not says_real and _SAYS_DRILL.search(title):
+    if draft.drill is False and says_drill(draft.title):
         return [marked("The title speaks of a drill, but this is going out as a REAL alert.")]
     return []
 

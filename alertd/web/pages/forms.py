@@ -1,12 +1,13 @@
 """Forms as browsers send them."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from alertd.service.runtime import Actor
-from alertd.web.bodies import read_form
+from alertd.web.bodies import read_form, read_upload
 from alertd.web.context import web_of
 from alertd.web.security import check_csrf, check_origin
 
@@ -26,9 +27,17 @@ class Form:
     def all(self, name: str) -> list[str]:
         return [value for field, value in self._fields if field == name]
 
+    def behind(self, prefix: str) -> list[tuple[str, str]]:
+        """The fields whose names begin with `prefix`, without it."""
+        return [(field.removeprefix(prefix), value) for field, value in self._fields if field.startswith(prefix)]
+
     def maybe(self, name: str) -> str | None:
         """The first value of `name` without surrounding space; None when it is blank or missing."""
         return self.one(name).strip() or None
+
+    def joined(self, name: str) -> str | None:
+        """All values of `name` that are not blank, a line each; None when there is none."""
+        return "\n".join(value.strip() for value in self.all(name) if value.strip()) or None
 
     def number(self, name: str) -> int | None:
         """The first value of `name` as a number of at most nine digits; None when it is none."""
@@ -39,9 +48,39 @@ class Form:
 async def read_own_form(request: Request, actor: Actor) -> Form:
     """The form of a signed-in page. Raises Forbidden when another site, or another session's page, made it."""
     form = Form(await read_form(request))
+    _check(request, actor, form)
+    return form
+
+
+async def read_own_upload(request: Request, actor: Actor, most: int) -> tuple[Form, str, bytes]:
+    """The same of a form with a file of at most `most` bytes: also its name, and what is in it."""
+    fields, (name, content) = await read_upload(request, most)
+    form = Form(fields)
+    _check(request, actor, form)
+    return form, name, content
+
+
+def _check(request: Request, actor: Actor, form: Form) -> None:
     check_origin(request)
     check_csrf(web_of(request), actor, form.one(CSRF_FIELD))
-    return form
+
+
+def given_at(form: Form, now: datetime) -> datetime | None:
+    """When an answer was given that waited on a phone for a line; None: just now.
+
+    Phones say how long ago that was, in the field `waited` in whole seconds, and not when: their clocks may be wrong,
+    and two readings of the same wrong clock are still that far apart.
+    """
+    waited = form.number("waited")
+    return now - timedelta(seconds=waited) if waited else None
+
+
+def device_of(request: Request) -> str:
+    """What kind of device asks: "iphone", "android" or "computer". (An iPad says that it is a computer.)"""
+    agent = request.headers.get("user-agent", "")
+    if "iPhone" in agent or "iPad" in agent:
+        return "iphone"
+    return "android" if "Android" in agent else "computer"
 
 
 def local_path(wish: str) -> str:

@@ -17,7 +17,7 @@ from alertd.web.bodies import error_response, read_form
 from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
 from alertd.web.limits import BAD_CREDENTIALS
-from alertd.web.pages.forms import Form
+from alertd.web.pages.forms import Form, given_at
 from alertd.web.pages.versions import earlier_of
 from alertd.web.security import client_address
 from alertd.web.templating import Page, open_page
@@ -31,7 +31,7 @@ OTHERS: Final = (
     Other(
         "POST",
         "/a/{token}",
-        "Acknowledge by link: fields answer and comment, both optional",
+        "Acknowledge by link: fields answer, comment and waited (seconds since it was given), all optional",
         ((200, "kept"), (404, "not our link"), (422, "no such answer")),
         "application/x-www-form-urlencoded",
     ),
@@ -109,7 +109,8 @@ async def answer_letter(request: Request) -> Response:
             way,
             recipient=recipient,
             answer=form.maybe("answer"),
-            comment=form.maybe("comment"),
+            comment=form.joined("comment"),
+            answered_at=given_at(form, web.rt.now()),
             revision=form.number("revision"),
         )
         kept = await web.acknowledgements.submit(wish)

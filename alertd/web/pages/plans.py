@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.escalation import DEFAULT_PLAN, STEPS_MAX, Plan, Repeat, Step
 from alertd.core.roles import Role
 from alertd.service import planning
@@ -81,7 +81,7 @@ def _get(page: Page, plan_id: str) -> dict[str, Any]:
 
 
 async def take_plan(request: Request) -> Response:
-    """`step` says what was pressed: more (another row), drop-N (without that row), or save."""
+    """`step` says what was pressed: more (another row), drop-N (without that row), delete, or save."""
     page, actor = await signed_in(request, Role.ADMIN)
     form = await read_own_form(request, actor)
     plan_id, pressed = str(request.path_params["plan"]), form.one("step", "save")
@@ -91,7 +91,20 @@ async def take_plan(request: Request) -> Response:
     if pressed.startswith("drop-"):
         left = [row for number, row in enumerate(rows) if f"drop-{number}" != pressed]
         return await _plan_page(page, plan_id, name, left or [Row()])
+    if pressed == "delete":
+        return await _delete(page, actor, plan_id)
     return await _save(page, actor, plan_id, name, rows)
+
+
+async def _delete(page: Page, actor: Actor, plan_id: str) -> Response:
+    try:
+        await in_thread(lambda: planning.delete_plan(page.web.rt, actor, plan_id))
+    except Conflict as refused:
+        plan = await in_thread(lambda: _get(page, plan_id))
+        rows = [Row.of(step) for step in Plan.from_json(plan["plan"]).steps]
+        faults = {"form": page.fault(refused.message)}
+        return await _plan_page(page, plan_id, plan_name(page, plan), rows, faults=faults)
+    return RedirectResponse("/plans", 303)
 
 
 def _read_rows(form: Form) -> list[Row]:
@@ -179,4 +192,8 @@ async def _plan_page(
         warnings=warnings,
         saved=saved,
         most=STEPS_MAX,
+        is_default=plan_id == DEFAULT_PLAN,
+        may_delete=page.actor is not None
+        and page.actor.may(Role.ADMIN)
+        and await in_thread(lambda: planning.is_kept(rt, plan_id)),
     )

@@ -10,8 +10,8 @@ from alertd.core.roles import Role
 from alertd.service import access
 from alertd.web.bodies import read_form
 from alertd.web.context import in_thread, web_of
-from alertd.web.limits import BAD_CREDENTIALS, SIGN_INS
-from alertd.web.pages.forms import Form, local_path, read_own_form
+from alertd.web.limits import BAD_CREDENTIALS, CODES, SIGN_INS
+from alertd.web.pages.forms import Form, device_of, local_path, read_own_form
 from alertd.web.security import authenticate, check_origin, clear_session, client_address, set_session
 from alertd.web.templating import Page, open_page, signed_in
 
@@ -42,6 +42,8 @@ async def sign_in(request: Request) -> Response:
     check_origin(request)
     person, password, wanted = form.one("person").strip(), form.one("password"), form.one("next", "/")
     web, address = page.web, client_address(request)
+    if form.maybe("code"):
+        return await _sign_in_by_code(page, form.one("code"))
     web.limits.require_left(BAD_CREDENTIALS, "sign-in", address)
     web.limits.spend(SIGN_INS, "sign-in", person, address)
     try:
@@ -54,10 +56,38 @@ async def sign_in(request: Request) -> Response:
     return response
 
 
+async def _sign_in_by_code(page: Page, code: str) -> Response:
+    limits, address = page.web.limits, client_address(page.request)
+    limits.require_left(CODES, "code", address)
+    try:
+        session = await in_thread(lambda: access.open_session_by_code(page.web.rt, code))
+    except Unauthenticated as fault:
+        limits.spend(CODES, "code", address)
+        return _sign_in_page(page, "/", code_fault=page.fault(fault.message), status=401)
+    response = RedirectResponse("/me/setup", 303)
+    set_session(page.web, response, session.secret)
+    return response
+
+
 def _sign_in_page(
-    page: Page, wanted: str, *, person: str = "", fault: str | None = None, status: int = 200
+    page: Page,
+    wanted: str,
+    *,
+    person: str = "",
+    fault: str | None = None,
+    code_fault: str | None = None,
+    status: int = 200,
 ) -> Response:
-    return page.respond("sign_in.html", status, wanted=local_path(wanted), person=person, fault=fault)
+    is_open = code_fault is not None or device_of(page.request) == "iphone"
+    return page.respond(
+        "sign_in.html",
+        status,
+        wanted=local_path(wanted),
+        person=person,
+        fault=fault,
+        code_fault=code_fault,
+        is_code_open=is_open,
+    )
 
 
 async def show_link(request: Request) -> Response:
@@ -72,7 +102,8 @@ async def use_link(request: Request) -> Response:
     check_origin(request)
     await _spendable(page, secret)
     session = await in_thread(lambda: access.open_session_by_link(page.web.rt, secret))
-    response = RedirectResponse("/", 303)
+    # Whoever holds this device for the first time is led on until alerts reach it.
+    response = RedirectResponse("/me/setup", 303)
     set_session(page.web, response, session.secret)
     return response
 

@@ -67,6 +67,7 @@ def _line(runs: Sequence[Forecast], begins: datetime) -> Line:
 class Stage:
     """One step of an alert that is under way. `at` is when it was started, or when it will be; `deliveries` are the
     messages so far; of `repeats` so many were `repeated`; `next_at` is its next run, None when there is none.
+    `asked_by` is who asked for it by hand.
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Stage:
     repeats: int
     repeated: int
     next_at: datetime | None
+    asked_by: str | None
 
 
 def stages(timetable: Sequence[Mapping[str, Any]], *, active: bool) -> list[Stage]:
@@ -108,6 +110,7 @@ def _stage(runs: Sequence[Mapping[str, Any]], following: datetime | None, *, act
         repeats=len(runs) - 1,
         repeated=sum(run["started_at"] is not None for run in runs[1:]),
         next_at=next_at,
+        asked_by=first["asked_by"],
     )
 
 

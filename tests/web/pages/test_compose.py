@@ -6,23 +6,39 @@ from datetime import timedelta
 import pytest
 
 from alertd.service import watching
+from alertd.web.pages.post_fields import KINDS
 from tests.web.pages.visitor import ADMIN, URGENT, Enter, Site, written
 
 
 def test_nothing_is_chosen_between_drill_and_real(enter: Enter) -> None:
     boss = enter("boss")
-    names = {name for name, _ in boss.get("/posts/new").fields("/posts/new")}
-    assert "drill" not in names
-    assert "urgent" not in names
-    refused = written(boss, ("urgent", "yes"))
+    doors = boss.get("/posts/new")
+    for shown in (doors, boss.get("/posts/new?kind=x")):
+        assert "<form" not in shown.text
+        for kind in KINDS:
+            assert f'href="/posts/new?kind={kind}"' in shown.text
+    refused = boss.post("/posts/new", ("csrf", doors.csrf), ("title", "件名"), ("audience", "everyone"))
     assert refused.status == 422
     assert "Say whether this is a drill or real." in refused.text
-    assert 'value="件名"' in refused.text
+    typed = dict(refused.fields("/posts/new"))
+    assert (typed["title"], "kind" in typed) == ("件名", False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_door_keeps_its_look_and_changing_it_keeps_what_was_typed(enter: Enter, kind: str) -> None:
+    boss = enter("boss")
+    page = boss.get(f"/posts/new?kind={kind}")
+    assert f'class="behind {kind}"' in page.text
+    typed = [("title", "件名"), ("ask", "choices"), ("question", "？"), ("choices", "一"), ("life", "6")]
+    for other in KINDS:
+        page = boss.submit(page, "/posts/new", *typed, ("step", f"door-{other}"))
+        assert dict(page.fields("/posts/new"))["kind"] == other
+        assert dict(typed).items() <= dict(page.fields("/posts/new")).items()
 
 
 def test_a_post_that_is_not_urgent_goes_on_the_board_at_once(site: Site, enter: Enter) -> None:
     boss = enter("boss")
-    shown = written(boss, ("urgent", "no"), ("body", "本文"))
+    shown = written(boss, ("kind", "board"), ("body", "本文"))
     assert re.fullmatch(r"/posts/[0-9A-Z]{26}", shown.path)
     assert "本文" in shown.text
     assert "件名" in enter("tanaka").get("/board").text
@@ -47,7 +63,7 @@ def test_an_urgent_post_is_checked_first(site: Site, enter: Enter) -> None:
 
 
 def test_a_drill_says_so_on_its_button(enter: Enter) -> None:
-    checked = written(enter("boss"), ("urgent", "yes"), ("drill", "drill"))
+    checked = written(enter("boss"), ("kind", "drill"))
     assert "Send the DRILL to 5 people" in checked.text
     assert "REAL" not in checked.text
     assert "[DRILL] 件名" in checked.text
@@ -82,8 +98,7 @@ def test_the_way_back_loses_nothing(enter: Enter) -> None:
         "title": "件名",
         "body": "一行目\n\n三行目 <b>",
         "board": "general",
-        "urgent": "yes",
-        "drill": "drill",
+        "kind": "drill",
         "severity": "extreme",
         "audience": "chosen",
         "group": "fire",
@@ -93,9 +108,9 @@ def test_the_way_back_loses_nothing(enter: Enter) -> None:
         "choices": "はい\nいいえ",
         "life": "6",
     }
-    checked = boss.submit(boss.get("/posts/new"), "/posts/new", *typed.items())
+    checked = boss.submit(boss.get("/posts/new?kind=drill"), "/posts/new", *typed.items())
     assert "Send the DRILL to 2 people" in checked.text
-    assert "消防課, smith" in checked.text
+    assert "消防課, Anna Smith" in checked.text
     edited = boss.submit(checked, "/posts/new", ("step", "edit"))
     assert typed.items() <= dict(edited.fields("/posts/new")).items()
 
@@ -118,7 +133,7 @@ def test_what_is_wrong_is_told_where_it_is_wrong(enter: Enter, fields: tuple[tup
     boss = enter("boss")
     named = {name for name, _ in fields}
     rest = [each for each in (("title", "件名"), ("audience", "everyone"), *URGENT) if each[0] not in named]
-    shown = boss.submit(boss.get("/posts/new"), "/posts/new", *rest, *fields)
+    shown = boss.submit(boss.get("/posts/new?kind=real"), "/posts/new", *rest, *fields)
     assert shown.status == 422
     assert told in shown.text
     assert "aria-invalid" in shown.text
@@ -139,6 +154,6 @@ def test_what_is_wrong_is_told_where_it_is_wrong(enter: Enter, fields: tuple[tup
     ],
 )
 def test_a_title_that_says_the_opposite_is_pointed_out(enter: Enter, drill: str, title: str, warned: bool) -> None:
-    shown = written(enter("boss"), ("title", title), ("urgent", "yes"), ("drill", drill))
+    shown = written(enter("boss"), ("title", title), ("kind", drill))
     assert ("Please look again:" in shown.text) is warned
     assert 'value="send"' in shown.text

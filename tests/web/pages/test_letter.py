@@ -95,7 +95,7 @@ def test_a_drill_is_never_taken_for_real(site: Site, enter: Enter, drill: bool, 
     alert = site.post(drill=drill)
     post = watching.read_alert(site.rt, ADMIN, alert)["post"]
     boss = enter("boss")
-    for path in (site.letter(alert, "smith"), f"/alerts/{alert}", f"/posts/{post}", "/board", "/me/alerts"):
+    for path in (site.letter(alert, "smith"), f"/alerts/{alert}", f"/posts/{post}", "/board", "/me"):
         text = re.sub(r"data-[\w-]+=\"[^\"]*\"", "", boss.get(path + ("?lang=en")).text)
         assert there in text
         assert absent not in text

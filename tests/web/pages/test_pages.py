@@ -119,7 +119,7 @@ def test_an_alert_of_others_is_not_ones_own(site: Site, enter: Enter) -> None:
     shown = visitor.get("/me")
     assert alert not in shown.text
     assert visitor.post(f"/me/alerts/{alert}", ("csrf", shown.csrf)).status == 404
-    assert visitor.get(f"/me/tests/{alert}").status == 404
+    assert visitor.get(f"/me/setup?test={alert}").status == 404
     assert "避難" not in visitor.get("/board").text
 
 

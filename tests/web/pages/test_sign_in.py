@@ -50,7 +50,7 @@ def test_looking_at_a_link_does_not_spend_it(site: Site, enter: Enter) -> None:
         assert "田中 恵子" in shown.text
         assert visitor.client.head(link).status_code == 200
     assert visitor.get("/me").path == "/sign-in"
-    assert visitor.post(link).path == "/me"
+    assert visitor.post(link).path == "/me/setup"
     spent = enter(None).post(link)
     assert spent.status == 401
     assert "used before" in spent.text

@@ -205,6 +205,8 @@ class Shown:
         fields = []
         for match in _INPUT.finditer(form):
             attributes = dict(re.findall(r'(\w+)="([^"]*)"', match["attributes"]))
+            if "name" not in attributes:
+                continue
             if attributes.get("type") in ("radio", "checkbox") and not match["attributes"].endswith(" checked"):
                 continue
             fields.append((attributes["name"], unescape(attributes.get("value", ""))))
@@ -244,10 +246,10 @@ def entering(site: Site) -> Iterator[Enter]:
         opened[0].__exit__()
 
 
-URGENT = (("urgent", "yes"), ("drill", "real"))
+URGENT = (("kind", "real"),)
 
 
 def written(visitor: Visitor, *fields: tuple[str, str]) -> Shown:
-    """What comes of a new post with these `fields`."""
+    """What comes of a new post with these `fields`, behind the door that they name as `kind`."""
     filled = {"title": "件名", "audience": "everyone", **dict(fields)}
-    return visitor.submit(visitor.get("/posts/new"), "/posts/new", *filled.items())
+    return visitor.submit(visitor.get(f"/posts/new?kind={filled['kind']}"), "/posts/new", *filled.items())

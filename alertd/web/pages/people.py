@@ -1,0 +1,227 @@
+"""Everybody: the list with its search, one person, and the form that makes or changes them."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from alertd.core.alert import LANGUAGES
+from alertd.core.errors import Conflict, Invalid
+from alertd.core.roles import Role
+from alertd.service import directory, roster
+from alertd.service.directory import PersonDraft
+from alertd.service.roster import TEXT_MAX, Search
+from alertd.service.runtime import Actor
+from alertd.web.context import in_thread
+from alertd.web.pages.forms import Form, read_own_form
+from alertd.web.pages.trees import in_tree_order
+from alertd.web.templating import Page, signed_in
+from alertd.web.translations import marked
+
+PAGE_SIZE: Final = 50
+_ACTIVE: Final = {"yes": True, "no": False}
+_SAVED: Final = {
+    "saved": marked("Saved."),
+    "made": marked("Added. Next, give them a way to sign in: see below."),
+    "off": marked("Deactivated: they get no more alerts and cannot sign in."),
+    "on": marked("Active again: they get alerts from now on."),
+}
+_TRIES: Final = 5  # somebody else's change of something that is not in the form
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A person as they stand in the form."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    language: str = "ja"
+    role: str = "staff"
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, form: Form, prefix: str = "") -> "Fields":
+        texts = {name: form.one(prefix + name) for name in ("name", "email", "phone")}
+        return cls(
+            **texts,
+            language=form.one(f"{prefix}language", "ja"),
+            role=form.one(f"{prefix}role", "staff"),
+            groups=tuple(sorted(set(form.all(f"{prefix}group")))),
+        )
+
+    @classmethod
+    def of(cls, person: dict[str, Any]) -> "Fields":
+        texts = {name: person[name] or "" for name in ("name", "email", "phone", "language", "role")}
+        return cls(**texts, groups=tuple(sorted(person["groups"])))
+
+    def differing(self, other: "Fields") -> list[str]:
+        return [name for name in self.__dataclass_fields__ if getattr(self, name) != getattr(other, name)]
+
+    def draft(self, person_id: str, *, active: bool, with_role: bool) -> PersonDraft:
+        return PersonDraft(
+            id=person_id,
+            name=self.name,
+            email=self.email.strip() or None,
+            phone=self.phone.strip() or None,
+            language=self.language,
+            groups=self.groups,
+            active=active,
+            role=self.role if with_role else None,
+        )
+
+
+async def show_people(request: Request) -> Response:
+    page, _ = await signed_in(request, Role.MANAGER)
+    rt, query = page.web.rt, request.query_params
+    asked = {name: query.get(name, "") for name in ("q", "group", "active", "lacks")}
+    asked["q"] = asked["q"][:TEXT_MAX]
+    lacks = roster.LACKS.get(asked["lacks"])
+    search = Search(asked["q"], asked["group"] or None, _ACTIVE.get(asked["active"]), lacks)
+    after = query.get("after")
+    found, groups = await in_thread(
+        lambda: (roster.find_people(rt, search, after=after, limit=PAGE_SIZE), directory.list_groups(rt))
+    )
+    kept = {name: value for name, value in asked.items() if value}
+    return page.respond(
+        "roster.html",
+        asked=asked,
+        found=found,
+        groups=in_tree_order(groups),
+        group_names={group["id"]: group["name"] for group in groups},
+        is_search=bool(kept),
+        after=after,
+        first="/people" + (f"?{urlencode(kept)}" if kept else ""),
+        following="?" + urlencode({**kept, "after": found.following}) if found.following else None,
+    )
+
+
+async def show_new(request: Request) -> Response:
+    page, _ = await signed_in(request, Role.MANAGER)
+    return await _form_page(page, "roster_new.html", Fields(), {}, person_id="")
+
+
+async def take_new(request: Request) -> Response:
+    page, actor = await signed_in(request, Role.MANAGER)
+    form = await read_own_form(request, actor)
+    person_id, fields = form.one("id").strip(), Fields.read(form)
+    draft = fields.draft(person_id, active=True, with_role=actor.may(Role.ADMIN))
+    try:
+        await in_thread(lambda: directory.put_person(page.web.rt, actor, draft, on_version=0))
+    except Conflict:
+        faults = {"id": page.say("There is somebody with this ID already.")}
+        return await _form_page(page, "roster_new.html", fields, faults, 409, person_id=person_id)
+    except Invalid as refused:
+        faults = _faults(page, refused)
+        return await _form_page(page, "roster_new.html", fields, faults, 422, person_id=person_id)
+    return RedirectResponse(f"{_path(person_id)}?done=made", 303)
+
+
+async def show_person(request: Request) -> Response:
+    page, actor = await signed_in(request, Role.MANAGER)
+    person = await _read(page, request)
+    return await _person_page(page, actor, person, Fields.of(person))
+
+
+async def take_person(request: Request) -> Response:
+    """Save the form. What somebody else has saved meanwhile is shown beside it, and nothing is lost."""
+    page, actor = await signed_in(request, Role.MANAGER)
+    form = await read_own_form(request, actor)
+    mine, base = Fields.read(form), Fields.read(form, "was-")
+    if not actor.may(Role.ADMIN):
+        mine = replace(mine, role=base.role)
+    for _ in range(_TRIES):
+        person = await _read(page, request)
+        directory.guard_rank(actor, person)
+        theirs = Fields.of(person)
+        if theirs != base and mine != theirs:
+            return await _clash_page(page, actor, person, mine, base)
+        draft = mine.draft(person["id"], active=person["active"], with_role=mine.role != theirs.role)
+        try:
+            await in_thread(partial(directory.put_person, page.web.rt, actor, draft, on_version=person["version"]))
+        except Conflict:
+            continue
+        except Invalid as refused:
+            return await _person_page(page, actor, person, mine, faults=_faults(page, refused))
+        return RedirectResponse(f"{_path(person['id'])}?done=saved", 303)
+    raise Conflict(f"{str(request.path_params['person'])!r} was changed meanwhile")
+
+
+async def take_active(request: Request) -> Response:
+    page, actor = await signed_in(request, Role.MANAGER)
+    form = await read_own_form(request, actor)
+    person_id, active = str(request.path_params["person"]), form.one("active") == "yes"
+    try:
+        await in_thread(lambda: directory.set_active(page.web.rt, actor, person_id, active))
+    except Invalid as refused:
+        person = await _read(page, request)
+        return await _person_page(page, actor, person, Fields.of(person), faults=_faults(page, refused))
+    return RedirectResponse(f"{_path(person_id)}?done={'on' if active else 'off'}", 303)
+
+
+async def _clash_page(page: Page, actor: Actor, person: dict[str, Any], mine: Fields, base: Fields) -> Response:
+    """Both versions: what only one of the two has changed is filled in as changed, of the rest the one who looks."""
+    theirs = Fields.of(person)
+    changed = base.differing(theirs)
+    both = [name for name in changed if name in base.differing(mine) and name in mine.differing(theirs)]
+    merged = replace(mine, **{name: getattr(theirs, name) for name in changed if name not in both})
+    return await _person_page(page, actor, person, merged, clash={"changed": changed, "both": both, "theirs": theirs})
+
+
+async def _read(page: Page, request: Request) -> dict[str, Any]:
+    person_id = str(request.path_params["person"])
+    return await in_thread(lambda: roster.read_person(page.web.rt, person_id))
+
+
+async def _person_page(
+    page: Page,
+    actor: Actor,
+    person: dict[str, Any],
+    fields: Fields,
+    *,
+    faults: dict[str, str] | None = None,
+    clash: dict[str, Any] | None = None,
+) -> Response:
+    done = _SAVED.get(page.request.query_params.get("done", ""))
+    return await _form_page(
+        page,
+        "roster_person.html",
+        fields,
+        faults or {},
+        409 if clash else 422 if faults else 200,
+        person=person,
+        was=Fields.of(person),
+        clash=clash,
+        may_change=Role.parse(person["role"]) <= actor.role,
+        is_self=person["id"] == actor.person_id,
+        done=page.say(done) if done and not faults else None,
+    )
+
+
+async def _form_page(
+    page: Page, template: str, fields: Fields, faults: dict[str, str], status: int = 200, /, **more: Any
+) -> Response:
+    groups = await in_thread(lambda: directory.list_groups(page.web.rt))
+    return page.respond(
+        template,
+        status,
+        fields=fields,
+        faults=faults,
+        groups=in_tree_order(groups),
+        group_names={group["id"]: group["name"] for group in groups},
+        languages=LANGUAGES,
+        roles=[role.word for role in Role],
+        **more,
+    )
+
+
+def _faults(page: Page, refused: Invalid) -> dict[str, str]:
+    """The first thing that is wrong with each field."""
+    return {field: page.fault(message) for field, message in reversed(refused.details)}
+
+
+def _path(person_id: str) -> str:
+    return f"/people/{quote(person_id)}"
