@@ -48,6 +48,13 @@ def find_binary(*names: str, beside: Sequence[Path] = ()) -> Path:
     raise Unavailable(" or ".join(names))
 
 
+def compile_c(source: Path, directory: Path, *options: str) -> Path:
+    """What a file in C becomes, in `directory`; `options` are the compiler's. Raises Unavailable."""
+    made = directory / source.stem
+    subprocess.run([find_binary("cc", "gcc"), "-O2", *options, "-o", made, source], check=True)
+    return made
+
+
 def short_directory(*, durable: bool = False) -> Path:
     """A path that nobody uses yet, short enough for Unix sockets in it.
 

@@ -45,8 +45,8 @@ _PREFERENCES: Final[dict[str, object]] = {
 # What of a notification a person sees; its window is there a moment before its words are.
 _NOTIFICATIONS: Final = """
 return [...Services.wm.getEnumerator("alert:alert")].map((shown) => ({
-  title: shown.document.getElementById("alertTitleLabel").getAttribute("value"),
-  text: shown.document.getElementById("alertTextLabel").textContent,
+  title: shown.document.getElementById("alertTitleLabel")?.getAttribute("value"),
+  text: shown.document.getElementById("alertTextLabel")?.textContent,
 })).filter((shown) => shown.title);
 """
 _CLOSE: Final = """

@@ -104,7 +104,7 @@ def test_pages_for_those_who_have_signed_in(
         lambda: page.goto(f"{town.url}/alerts/{alerts['real']}/people/outstanding"),
         lambda: page.goto(f"{town.url}/me/settings"),
         lambda: page.goto(f"{town.url}/posts/new"),
-        lambda: page.locator("input[name=urgent][value=yes]").check(),
+        lambda: page.locator("a.door.real").click(),
         lambda: page.locator("input[name=audience][value=chosen]").check(),
         lambda: page.locator("input[name=ask][value=choices]").check(),
         lambda: page.locator("button.big[value=check]").click(),

@@ -93,11 +93,10 @@ def is_shown(firefox: Firefox, title: str) -> bool:
     return any(title in each["title"] for each in firefox.notifications())
 
 
-def subscription(town: Town) -> Row:
-    """Suzuki's browser, as the server knows it."""
+def subscriptions(town: Town) -> list[Row]:
+    """Suzuki's browser, as the server knows it: the subscription that it has, after those that it had."""
     with town.store() as store, store.read() as connection:
-        [mine] = [row for row in subscriptions_of(connection, ["suzuki"]) if row["channel"] == "webpush"]
-    return mine
+        return [row for row in subscriptions_of(connection, ["suzuki"]) if row["channel"] == "webpush"]
 
 
 def test_an_alert_is_shown_and_answered(town: Town, push: Autopush, firefox: Firefox) -> None:
@@ -127,6 +126,19 @@ def test_an_alert_is_shown_and_answered(town: Town, push: Autopush, firefox: Fir
     assert push.refusals == []
 
 
+def test_a_test_of_the_phone_is_ticked_when_the_phone_has_shown_it(town: Town, firefox: Firefox) -> None:
+    firefox.go(f"{town.url}/me/setup")
+    firefox.wait_for(lambda: is_on(firefox))
+    firefox.click("form[action='/me/setup/test'] button")
+    [shown] = firefox.wait_for(firefox.notifications)
+    assert "通知テスト" in shown["title"]
+    ticked = firefox.wait_for(lambda: firefox.text(".tested .proven"))
+    assert "端末に表示されました" in ticked
+    # Mail and SMS, which this town cannot send, are not.
+    assert firefox.run("return document.querySelectorAll('.tested .proven').length") == 1
+    assert firefox.text(".tested-head").endswith("3件中1件")
+
+
 def test_a_drill_says_so_first(town: Town, firefox: Firefox) -> None:
     town.post("参集訓練", drill=True, **TO_SUZUKI)
     [shown] = firefox.wait_for(firefox.notifications)
@@ -153,7 +165,7 @@ def test_a_subscription_that_we_have_lost_is_made_good_by_the_next_visit(
 ) -> None:
     """Nobody has to notice or press anything."""
     before = set(push.channels)
-    firefox.run_async(_FORGET_ON_THE_SERVER, subscription(town)["id"])
+    firefox.run_async(_FORGET_ON_THE_SERVER, subscriptions(town)[-1]["id"])
     firefox.go(f"{town.url}/me")
     firefox.wait_for(lambda: is_on(firefox))
     town.post("避難所を開設しました", drill=False, **TO_SUZUKI)
@@ -162,11 +174,21 @@ def test_a_subscription_that_we_have_lost_is_made_good_by_the_next_visit(
     assert set(push.channels) == before  # the browser's own subscription was good all the time
 
 
-def test_a_subscription_that_the_push_service_has_given_up_fails_and_is_retired(
+def test_a_subscription_that_the_push_service_has_given_up_is_made_anew_by_the_next_visit(
     town: Town, push: Autopush, firefox: Firefox
 ) -> None:
+    """The endpoint is dead for good: the same one registered again would look alive and reach nobody."""
     push.forget()
     alert = town.post("避難所を開設しました", drill=False, **TO_SUZUKI)
     firefox.wait_for(lambda: to_suzuki(town, alert)["push"]["state"] == "failed")
     assert firefox.notifications() == []
-    assert subscription(town)["retired_at"] is not None
+    [dead] = subscriptions(town)
+    assert dead["retired_at"] is not None
+    firefox.go(f"{town.url}/me")
+    firefox.wait_for(lambda: is_on(firefox))
+    dead, anew = subscriptions(town)
+    assert (dead["retired_at"] is None, anew["retired_at"]) == (False, None)
+    assert anew["address"]["endpoint"] != dead["address"]["endpoint"]
+    town.post("給水を始めます", drill=False, **TO_SUZUKI)
+    [shown] = firefox.wait_for(firefox.notifications)
+    assert shown["title"] == "給水を始めます"

@@ -107,18 +107,16 @@ def test_a_lost_line_is_told_in_words(town: Town, visit: Visitor) -> None:
     expect(page.locator(f"#alert-{alert}")).to_be_visible()
 
 
-def test_a_test_of_ones_own_phone_says_what_became_of_it(town: Town, visit: Visitor) -> None:
-    page = visit("tanaka")
-    page.get_by_role("button", name="自分の端末をテストする").click()
-    result = page.locator("[data-test-state]")
-    expect(result).to_contain_text("SMS")
-    expect(result).to_contain_text("メール")
-
-
 def test_every_target_is_big_enough_and_nothing_sticks_out(town: Town, visit: Visitor) -> None:
     alert = town.post("とても長い件名" * 12, drill=False, ask=SAFE, body="W" * 300)
     page = visit("tanaka", viewport={"width": 320, "height": 568})
-    for path in (town.letter(alert, "tanaka"), f"{town.url}/me", f"{town.url}/board", f"{town.url}/me/settings"):
+    for path in (
+        town.letter(alert, "tanaka"),
+        f"{town.url}/me",
+        f"{town.url}/board",
+        f"{town.url}/me/setup",
+        f"{town.url}/me/settings",
+    ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
         small = page.evaluate(

@@ -58,6 +58,13 @@ class Phone:
         )
         return self.shown()
 
+    def sync(self) -> None:
+        """What the browser does by itself when a line is there again."""
+        self._devtools.send(
+            "ServiceWorker.dispatchSyncEvent",
+            {"origin": self.town.url, "registrationId": self._registration, "tag": "answers", "lastChance": False},
+        )
+
     def shown(self) -> list[dict[str, Any]]:
         for _ in range(200):
             found: list[dict[str, Any]] = self.page.evaluate(SHOWN)

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,6 +22,7 @@ from alertd.core.acknowledgement import TokenKeys, Way, make_token
 from alertd.core.delivery import State
 from alertd.store import alerts, instance
 from alertd.store.engine import Store
+from alertd.store.schema import alerts as alert_rows
 from alertd.store.schema import deliveries, recipients
 
 READY_SECONDS: Final = 60
@@ -173,6 +175,14 @@ class Town:
         with self.store() as store, store.write() as connection:
             of_alert = update(deliveries).where(deliveries.c.alert_id == alert)
             connection.execute(of_alert.values(state=State.SENT, attempt=1, worker_id=None, reason=None))
+
+    def age(self, alert: str, by: timedelta) -> None:
+        """Let `alert` have been sent earlier than it was."""
+        with self.store() as store, store.write() as connection:
+            row = alerts.get(connection, alert)
+            assert row is not None
+            earlier = update(alert_rows).where(alert_rows.c.id == alert).values(sent_at=row["sent_at"] - by)
+            connection.execute(earlier)
 
     def delivery(self, alert: str, person: str) -> Any:
         """The row of the one delivery of `alert` to `person`."""
