@@ -184,8 +184,7 @@ class Town:
         await eventually(check, READY_SECONDS, f"ready\n{self.log()[-3000:]}")
 
     def log(self) -> str:
-        path = self.directory / "log"
-        return path.read_text() if path.exists() else ""
+        return "".join(path.read_text() for path in sorted(self.directory.glob("log*")))
 
     async def command(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
         """Run an `alertd` command to its end: exit status, output, error output."""

@@ -7,19 +7,20 @@ and against nginx that keeps nothing.
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
 
 from alertd.core.acknowledgement import Way, make_token
 from alertd.store.schema import recipients
-from tests.bench.crowd import compile_c
 from tests.bench.fanout import make_tokens
 from tests.bench.figures import Figure, Run, Skipped, at_least, at_most, in_turn
 from tests.bench.loader import Load, load
 from tests.bench.references import answering_204
 from tests.bench.stream_loader import load_stream
 from tests.bench.town import ENGINES, NAMES, Engine, Town
+from tests.services import compile_c
 
 _CONNECTIONS: Final = 128
 
@@ -85,7 +86,7 @@ def _over_stream(run: Run) -> Figure:
 def _on_a_slow_disk(run: Run) -> Figure:
     """Ours, and the bare endpoint with a commit for each answer, where an fsync takes 5 ms more."""
     count, few = run.size(20_000, 2_000), run.size(1_000, 200)
-    slow = compile_c("slowdisk", run.directory, "-shared", "-fPIC")
+    slow = compile_c(Path(__file__).with_name("slowdisk.c"), run.directory, "-shared", "-fPIC")
     with Town.open(run.fresh(), "sqlite", {"LD_PRELOAD": str(slow)}) as town:
         town.populate(count, {})
         paths = _links(town, [town.post()])

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,19 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.figures import Skipped
+from tests.services import compile_c
 
 _HERE: Final = Path(__file__).parent
-
-
-def compile_c(name: str, directory: Path, *options: str) -> Path:
-    """What `name`.c beside this file becomes, in `directory`. Raises Skipped."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise Skipped("there is no C compiler")
-    made = directory / name
-    subprocess.run([compiler, "-O2", *options, "-o", made, _HERE / f"{name}.c"], check=True)
-    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +23,7 @@ class Tools:
 
     @classmethod
     def build(cls, directory: Path) -> "Tools":
-        return cls(compile_c("crowd", directory), compile_c("sendloop", directory))
+        return cls(compile_c(_HERE / "crowd.c", directory), compile_c(_HERE / "sendloop.c", directory))
 
 
 class Crowd:

@@ -16,10 +16,10 @@ from websockets.sync.client import connect
 
 from tests.acceptance.town import free_port
 from tests.bench import references
-from tests.bench.crowd import compile_c
-from tests.bench.figures import Curve, Figure, Limit, Run, Skipped, at_least, at_most, in_turn, number, table
+from tests.bench.figures import Curve, Figure, Limit, Run, at_least, at_most, in_turn, number, table
 from tests.bench.loader import load
 from tests.bench.plots import svg
+from tests.services import compile_c
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -107,10 +107,7 @@ def test_what_is_published_at_a_reference_reaches_everybody(make: Callable[[], r
 
 
 def test_a_disk_is_made_slower(tmp_path: Path) -> None:
-    try:
-        slow = compile_c("slowdisk", tmp_path, "-shared", "-fPIC")
-    except Skipped as reason:
-        pytest.skip(str(reason))
+    slow = compile_c(Path(__file__).with_name("slowdisk.c"), tmp_path, "-shared", "-fPIC")
     program = "import os, sys, time; began = time.monotonic(); os.fsync(1); os.fdatasync(1); "
     with (tmp_path / "file").open("w") as file:
         told = subprocess.run(

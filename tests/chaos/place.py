@@ -17,7 +17,7 @@ import psutil
 from tests.acceptance.town import Process, Town, eventually, free_port
 from tests.chaos.servers import Line, RestartablePostgres, postgres_behind_a_line
 from tests.providers import BrowserSubscription, PushService
-from tests.services import Redis, find_binary, short_directory
+from tests.services import Redis, compile_c, find_binary, short_directory
 
 StoreKind = Literal["sqlite", "postgresql"]
 Role = Literal["web", "worker", "clock", "redis"]
@@ -151,8 +151,9 @@ class Place(Town):
         offset.write_text("+0\n")
         library = next(iter(Path("/").glob(_FAKETIME.lstrip("/"))), None)
         assert library is not None, "libfaketime is not installed: run `.ci/setup`"
+        rests = compile_c(Path(__file__).with_name("rests.c"), self.directory, "-shared", "-fPIC")
         environment = self.environment | {
-            "LD_PRELOAD": str(library),
+            "LD_PRELOAD": f"{rests} {library}",
             "FAKETIME_TIMESTAMP_FILE": str(offset),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
