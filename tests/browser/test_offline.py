@@ -135,15 +135,18 @@ def test_the_browser_sends_when_no_page_is_open(town: Town, visit: Visitor) -> N
     alert = town.post("地震", drill=False)
     page = at_home(town, visit, "suzuki")
     phone = Phone(page, town)
+    sent: list[str] = []
+    page.on("requestfinished", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.context.set_offline(True)
     page.locator(f"#alert-{alert}").get_by_role("button", name="確認しました").click()
     expect(page.locator("[data-outbox] li")).to_have_count(1)
     page.goto("about:blank")
-    assert acknowledged(town, alert) == 0
     page.context.set_offline(False)
     while not acknowledged(town, alert):
         phone.sync()  # browsers try again, too, when nothing came of it
         page.wait_for_timeout(250)
+    # Whether the worker was cut off as well is the browser's affair: it may have sent at once.
+    assert sent == []
     page.goto(f"{town.url}/me")
     expect(page.locator(f"#alert-{alert} .kept")).to_be_visible()
     expect(page.locator("[data-outbox]")).to_be_hidden()

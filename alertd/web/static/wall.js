@@ -82,7 +82,6 @@
     } else if (stream.isLive && line.dataset.state !== "live") {
       stream.say("live");
     }
-    wall.classList.toggle("is-stale", !stream.isLive || isStuck);
     if (Date.now() - fetchedAt > AT_LEAST) want(AT_LEAST);
   }
 
