@@ -1,0 +1,285 @@
+"""Rules: what becomes of an observation, and why. Nothing goes live without one that somebody made.
+
+A decision names its reason, whichever way it went, so that it can be read afterwards why something was or was not sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, Literal
+
+from alertd.core.alert import SEVERITIES, Severity
+from alertd.core.audience import Audience
+from alertd.core.escalation import DEFAULT_PLAN
+from alertd.core.observation import SCALES, Observation, Scale, rank_of
+
+Outcome = Literal["ignore", "board", "draft", "alert"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("ignore", "board", "draft", "alert")
+Drills = Literal["ignore", "drill"]
+
+STOP_MAX: Final = 3_600  # seconds
+CAP_MAX: Final = 1_000
+DEFAULT_CAP: Final = 6
+CAP_TIME: Final = timedelta(hours=1)
+
+
+class Action(StrEnum):
+    """What is done with one observation."""
+
+    IGNORE = "ignore"
+    """Kept, and nothing else."""
+    BOARD = "board"
+    """Put on the board, where nobody is alerted."""
+    DRAFT = "draft"
+    """Written for a person, whose yes sends it."""
+    ALERT = "alert"
+    """Sent to people as an alert."""
+    UPDATE = "update"
+    """Said to those who have the incident's alert."""
+    STAND_DOWN = "stand-down"
+    """Said to those who have the incident's alert: it is over."""
+
+
+class Reason(StrEnum):
+    """Why. Each word is one sentence for people, in `words.py` of the web and in the docs."""
+
+    RULE = "rule"
+    NO_RULE = "no-rule"
+    TEST = "test"
+    DRILL_IGNORED = "drill-ignored"
+    REPEATED = "repeated"
+    OLDER = "older"
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    WORSE = "worse"
+    NEW_AREA = "new-area"
+    BETTER = "better"
+    WITHDRAWN = "withdrawn"
+    AREAS_OVER = "areas-over"
+    NEVER_TOLD = "never-told"
+    TOO_MANY = "too-many"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which observations a rule is for: all that is said must be true. Empty: whatever it is."""
+
+    types: tuple[str, ...] = ()
+    hazards: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()  # of the title
+    areas: tuple[str, ...] = ()  # codes; each means itself and every code that begins with it
+    severity_at_least: Severity | None = None
+    at_least: Mapping[Scale, str] = field(default_factory=dict)  # by scale, the lowest degree
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of a source's observations. The first rule that matches decides."""
+
+    name: str
+    source: str
+    do: Outcome
+    when: When = field(default_factory=When)
+    severity: Severity | None = None  # None: as the source says
+    audience: Audience | None = None
+    plan: str = DEFAULT_PLAN
+    template: str = ""
+    board: str = "general"
+    drills: Drills = "ignore"
+    stop_seconds: int = 0  # how long somebody can stop an alert before it goes
+    most_per_hour: int = DEFAULT_CAP  # alerts; whatever comes beyond them waits for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What is known of an incident on one side, real or drill, before this observation."""
+
+    seen: frozenset[tuple[str, int]] = frozenset()  # observations by id and version
+    version: int | None = None  # the latest
+    rule: str | None = None  # which last made something of it
+    told: Action | None = None  # how people know of it: BOARD, DRAFT or ALERT; None: they do not, or not any more
+    observation: Observation | None = None  # as it was last told, narrowed to the rule's areas
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    action: Action
+    reason: Reason
+    rule: Rule | None = None
+    observation: Observation | None = None  # narrowed to what the rule is for
+
+
+def decide(
+    observation: Observation, source: str, rules: Sequence[Rule], thread: Thread, alerts_in_hour: int = 0
+) -> Decision:
+    """What becomes of an observation from `source`. `alerts_in_hour`: how many the rule that matches has sent in the
+    hour before.
+    """
+    if (observation.id, observation.version) in thread.seen:
+        return Decision(Action.IGNORE, Reason.REPEATED)
+    if thread.version is not None and observation.version <= thread.version:
+        return Decision(Action.IGNORE, Reason.OLDER)
+    if observation.standing == "test":
+        return Decision(Action.IGNORE, Reason.TEST)
+    if thread.told is not None and thread.observation is not None:
+        return _follow(observation, source, rules, thread, alerts_in_hour)
+    if observation.kind == "withdrawn":
+        return Decision(Action.IGNORE, Reason.NEVER_TOLD)
+    return _begin(observation, source, rules, alerts_in_hour, Reason.RULE)
+
+
+def _begin(
+    observation: Observation, source: str, rules: Sequence[Rule], alerts_in_hour: int, reason: Reason
+) -> Decision:
+    rule = match(observation, source, rules)
+    if rule is None:
+        return Decision(Action.IGNORE, Reason.NO_RULE)
+    found = narrow(observation, rule)
+    if rule.do == "ignore":
+        return Decision(Action.IGNORE, Reason.RULE, rule, found)
+    if observation.standing == "drill" and rule.drills == "ignore":
+        return Decision(Action.IGNORE, Reason.DRILL_IGNORED, rule, found)
+    if rule.do == "alert" and alerts_in_hour >= rule.most_per_hour:
+        return Decision(Action.DRAFT, Reason.TOO_MANY, rule, found)
+    return Decision(Action(rule.do), reason, rule, found)
+
+
+def _follow(
+    observation: Observation, source: str, rules: Sequence[Rule], thread: Thread, alerts_in_hour: int
+) -> Decision:
+    """What becomes of a later version of what people know of already."""
+    assert thread.observation is not None
+    rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
+    if observation.kind == "withdrawn":
+        return Decision(Action.STAND_DOWN, Reason.WITHDRAWN, rule, observation)
+    # Whoever changed the rules meanwhile has not changed whom people were told by.
+    found = narrow(observation, rule) if rule is not None else observation
+    if found.substance == thread.observation.substance:
+        return Decision(Action.IGNORE, Reason.UNCHANGED, rule, found)
+    if thread.observation.rank and not found.rank:
+        return Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
+    change = _change(thread.observation, found)
+    if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
+        # What was not worth an alert may be worth one now.
+        begun = _begin(observation, source, rules, alerts_in_hour, change)
+        if begun.action is Action.ALERT or begun.reason is Reason.TOO_MANY:
+            return begun
+    return Decision(Action.UPDATE, change, rule, found)
+
+
+def _change(before: Observation, now: Observation) -> Reason:
+    ranks = {area.code: area.rank for area in before.areas}
+    if any(area.rank > ranks[area.code] > 0 for area in now.areas if area.code in ranks):
+        return Reason.WORSE
+    if any(area.rank and not ranks.get(area.code) for area in now.areas):
+        return Reason.NEW_AREA
+    if before.rank and now.scale is not None:
+        return Reason.BETTER
+    worse = SEVERITIES.index(now.severity) < SEVERITIES.index(before.severity) and before.severity != "unknown"
+    return Reason.WORSE if worse else Reason.CHANGED
+
+
+def match(observation: Observation, source: str, rules: Sequence[Rule]) -> Rule | None:
+    """The first rule that is for this observation."""
+    return next((rule for rule in rules if rule.source == source and _is_for(rule, observation)), None)
+
+
+def narrow(observation: Observation, rule: Rule) -> Observation:
+    """The observation with the rule's areas alone."""
+    if not rule.when.areas:
+        return observation
+    kept = tuple(area for area in observation.areas if area.code.startswith(rule.when.areas))
+    return replace(observation, areas=kept)
+
+
+def _is_for(rule: Rule, observation: Observation) -> bool:
+    when = rule.when
+    return (
+        _one_of(when.types, observation.type)
+        and _one_of(when.hazards, observation.hazard)
+        and _one_of(when.authors, observation.author)
+        and (not when.prefixes or observation.title.startswith(when.prefixes))
+        and (not when.areas or bool(narrow(observation, rule).areas))
+        and _is_severe(when.severity_at_least, observation.severity)
+        and _is_high(when.at_least, narrow(observation, rule))
+    )
+
+
+def _one_of(wanted: tuple[str, ...], value: str) -> bool:
+    return not wanted or value in wanted
+
+
+def _is_severe(least: Severity | None, severity: Severity) -> bool:
+    if least is None:
+        return True
+    return severity != "unknown" and SEVERITIES.index(severity) <= SEVERITIES.index(least)
+
+
+def _is_high(at_least: Mapping[Scale, str], observation: Observation) -> bool:
+    """Whether it reaches the degree that is asked for on its own scale, or, naming no area, the level in its words."""
+    if not at_least:
+        return True
+    level = at_least.get("level")
+    if level is not None and not observation.areas and observation.level >= rank_of("level", level):
+        return True
+    degree = at_least.get(observation.scale) if observation.scale is not None else None
+    return (
+        degree is not None and observation.scale is not None and observation.rank >= rank_of(observation.scale, degree)
+    )
+
+
+def rule_faults(rule: Rule) -> list[tuple[str, str]]:
+    """What is wrong with a rule by itself, as (field, message); empty when it can decide."""
+    faults = []
+    if not rule.name.strip():
+        faults.append(("name", "must not be blank"))
+    if not rule.source.strip():
+        faults.append(("source", "must not be blank"))
+    if rule.do not in OUTCOMES:
+        faults.append(("do", f"must be one of {', '.join(OUTCOMES)}"))
+    if rule.do in ("draft", "alert") and rule.audience is None:
+        faults.append(("audience", "must say who is alerted: everyone, or at least one group"))
+    if rule.audience is not None and not (rule.audience.everyone or rule.audience.groups or rule.audience.people):
+        faults.append(("audience", "must be everyone, or name at least one group"))
+    for name, severity in (("severity", rule.severity), ("when.severity_at_least", rule.when.severity_at_least)):
+        if severity is not None and severity not in SEVERITIES:
+            faults.append((name, f"must be one of {', '.join(SEVERITIES)}"))
+    if rule.drills not in ("ignore", "drill"):
+        faults.append(("drills", "must be ignore or drill: a source's drill is never sent as real"))
+    if not 0 <= rule.stop_seconds <= STOP_MAX:
+        faults.append(("stop_seconds", f"must be 0 to {STOP_MAX}"))
+    if not 1 <= rule.most_per_hour <= CAP_MAX:
+        faults.append(("most_per_hour", f"must be 1 to {CAP_MAX}"))
+    return faults + _condition_faults(rule.when)
+
+
+def _condition_faults(when: When) -> list[tuple[str, str]]:
+    faults = []
+    for scale, degree in when.at_least.items():
+        if scale not in SCALES:
+            faults.append((f"when.at_least.{scale}", f"is no scale: there are {', '.join(SCALES)}"))
+        elif degree not in SCALES[scale]:
+            faults.append((f"when.at_least.{scale}", f"must be one of {', '.join(SCALES[scale])}"))
+    for name, values in (
+        ("types", when.types),
+        ("hazards", when.hazards),
+        ("authors", when.authors),
+        ("prefixes", when.prefixes),
+        ("areas", when.areas),
+    ):
+        if any(not value.strip() for value in values):
+            faults.append((f"when.{name}", "must not hold a blank word: it would match whatever comes"))
+    return faults
+
+
+def rules_faults(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    """What is wrong with a list of rules, by their places."""
+    faults = [(f"rule.{index}.{name}", words) for index, rule in enumerate(rules) for name, words in rule_faults(rule)]
+    names: set[tuple[str, str]] = set()
+    for index, rule in enumerate(rules):
+        if (rule.source, rule.name) in names:
+            faults.append((f"rule.{index}.name", f"{rule.name!r} stands twice"))
+        names.add((rule.source, rule.name))
+    return faults
