@@ -40,7 +40,7 @@ def rank_of(scale: Scale, degree: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Where it happens, and how bad it is there. `rank` is on the observation's scale; 0: it has none, or it is over."""
+    """Where it happens, and how bad it is there. `rank` is a place on the observation's scale; 0: none, or over."""
 
     code: str
     name: str
@@ -54,7 +54,7 @@ class Observation:
 
     The same `id` and `version` is the same observation, however often it comes. `incident` is what it is about, in the
     source's own reference (an EventID, the first message of a chain, a topic's id): everything about the same incident
-    becomes one alert, and so does what refers to a message of it. Of two versions of an incident the greater is the later.
+    becomes one alert, and so does what refers to a message of it. Of two versions of it the greater is the later.
     """
 
     id: str
@@ -146,7 +146,7 @@ def observation_faults(observation: Observation) -> list[tuple[str, str]]:
 def _area_faults(observation: Observation) -> list[tuple[str, str]]:
     if len(observation.areas) > AREAS_MAX:
         return [("areas", f"must be at most {AREAS_MAX}")]
-    most = len(SCALES[observation.scale]) if observation.scale in SCALES else 0
+    most = len(SCALES.get(observation.scale, ())) if observation.scale is not None else 0
     codes = [area.code for area in observation.areas]
     faults = []
     for index, area in enumerate(observation.areas):

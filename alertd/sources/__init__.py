@@ -1,1 +1,1 @@
-"""Where alerts come from: each source is one file that turns what somebody else says into observations, and sends nothing."""
+"""Where alerts come from: each source is one file that makes observations of what others say, and sends nothing."""

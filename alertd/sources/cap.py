@@ -1,4 +1,4 @@
-"""The Common Alerting Protocol 1.2 (OASIS, 2010-07-01), read strictly: what breaks its schema is refused with the line."""
+"""The Common Alerting Protocol 1.2 (OASIS, 2010-07-01): what breaks its schema is refused, with the line."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
