@@ -21,9 +21,10 @@ from alertd.core.ids import make_id
 from alertd.core.roles import Role
 from alertd.private_redis import take_lock
 from alertd.serve import Roles, child_environment, run_roles
-from alertd.service import access, directory, importing, posting
+from alertd.service import access, directory, importing, posting, rehearsal
 from alertd.service.access import system_actor
 from alertd.service.installation import find_public_url, restored
+from alertd.service.rule_book import read_rules
 from alertd.store.migrate import NewerStore
 from alertd.supervisor import CannotStart
 from channels.registry import KINDS
@@ -132,8 +133,7 @@ def _migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
 def _doctor(arguments: argparse.Namespace, settings: Settings) -> int:
     log.configure("shell", level=logging.CRITICAL)  # what is wrong is told in the findings
     findings = doctor.check_up(settings)
-    language: Language = "ja" if os.environ.get("LANG", "").startswith("ja") else "en"
-    print(doctor.as_json(findings) if arguments.json else doctor.as_text(findings, language))
+    print(doctor.as_json(findings) if arguments.json else doctor.as_text(findings, _language()))
     return _REFUSED if any(finding.level == "fault" for finding in findings) else 0
 
 
@@ -244,6 +244,28 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _rules_test(arguments: argparse.Namespace, _settings: Settings) -> int:
+    """Needs no installation: what would happen is decided by the rules alone."""
+    try:
+        rules = read_rules(Path(arguments.rules).read_text())
+        files = [(name, Path(name).read_bytes()) for name in arguments.files]
+    except OSError as error:
+        return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
+    except UnicodeDecodeError:
+        return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
+    tried = rehearsal.play(rules, files, arguments.source)
+    if arguments.json:
+        print(json.dumps([each.as_json() for each in tried], ensure_ascii=False))
+    else:
+        language = _language()
+        print("\n".join(each.worded(language) for each in tried) or f"{len(rules)} rules, and nothing wrong with them")
+    return _REFUSED if any(each.fault for each in tried) else 0
+
+
+def _language() -> Language:
+    return "ja" if os.environ.get("LANG", "").startswith("ja") else "en"
+
+
 def _vapid(arguments: argparse.Namespace, settings: Settings) -> int:
     with _Parts(settings) as parts:
         answer = {"public_key": parts.vapid.public_key}
@@ -327,6 +349,13 @@ def _parser() -> argparse.ArgumentParser:
     password = family("password", "passwords")
     made = add("set", _password_set, "give a person a password, read from standard input", password)
     made.add_argument("--person", required=True, metavar="ID")
+
+    rules = family("rules", "what becomes of what sources say")
+    made = add("test", _rules_test, "say what would become of these messages, in their order, and why", rules)
+    made.add_argument("files", nargs="*", metavar="FILE", help="CAP 1.2 messages, or observations as JSON")
+    made.add_argument("--rules", required=True, metavar="FILE.toml")
+    made.add_argument("--source", metavar="NAME", help="as if they came from this source (their kind's name)")
+    made.add_argument("--json", action="store_true")
 
     _add_post(add("post", _post, "put a post on a board; with --urgent, alert people"))
     made = add("vapid", _vapid, "make or show the VAPID key pair")

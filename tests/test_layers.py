@@ -47,10 +47,12 @@ TABLE: Final = (
     Room("alertd.lifeline",   may=(), drivers=()),
     Room("alertd.supervisor", may=(), drivers=()),
     Room("alertd.private_redis", may=("alertd.supervisor",), drivers=("redis",)),
-    Room("alertd.service",    may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.service")),
+    Room("alertd.service",
+         may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.service", "alertd.sources")),
     Room("alertd.sources.base", may=("alertd.core",), drivers=()),
     Room("alertd.sources.xml", may=("alertd.sources.base",), drivers=()),
     # One source knows nothing of another, and none sends anything.
+    Room("alertd.sources.registry", may=("alertd.core", "alertd.sources"), drivers=()),
     Room("alertd.sources",    may=("alertd.core", "alertd.sources.base", "alertd.sources.xml")),
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),
     # The channels themselves are handed in; the web knows what a channel is, not which there are.

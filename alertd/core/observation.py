@@ -35,6 +35,8 @@ AREAS_MAX: Final = 5_000
 
 def rank_of(scale: Scale, degree: str) -> int:
     """Where a degree stands on its scale, from 1. Raises ValueError for a word that is no degree of it."""
+    if degree not in SCALES[scale]:
+        raise ValueError(f"{degree!r} is no degree of {scale}")
     return SCALES[scale].index(degree) + 1
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
-from alertd.core.alert import SEVERITIES, Severity
+from alertd.core.alert import SEVERITIES, Bilingual, Severity
 from alertd.core.audience import Audience
 from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import SCALES, Observation, Scale, rank_of
@@ -42,7 +42,7 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. Each word is one sentence for people, in `words.py` of the web and in the docs."""
+    """Why; `REASON_WORDS` has the sentences."""
 
     RULE = "rule"
     NO_RULE = "no-rule"
@@ -59,6 +59,30 @@ class Reason(StrEnum):
     AREAS_OVER = "areas-over"
     NEVER_TOLD = "never-told"
     TOO_MANY = "too-many"
+
+
+REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
+    Reason.RULE: Bilingual("a rule says so", "規則のとおり"),
+    Reason.NO_RULE: Bilingual("no rule is for it", "当てはまる規則がない"),
+    Reason.TEST: Bilingual("its sender says that it is a test of the line", "発信元が「試験」としている"),
+    Reason.DRILL_IGNORED: Bilingual("its sender says that it is a drill", "発信元が「訓練」としている"),
+    Reason.REPEATED: Bilingual("it came before", "すでに受け取ったもの"),
+    Reason.OLDER: Bilingual("a later version came before it", "より新しい版を受け取った後のもの"),
+    Reason.UNCHANGED: Bilingual("nothing that people were told has changed", "伝えた内容に変わりがない"),
+    Reason.CHANGED: Bilingual("it says something else by now", "内容が変わった"),
+    Reason.WORSE: Bilingual("it got worse", "より重くなった"),
+    Reason.NEW_AREA: Bilingual("it has reached another area", "対象の地域が増えた"),
+    Reason.BETTER: Bilingual("it got better", "軽くなった"),
+    Reason.WITHDRAWN: Bilingual("its sender withdrew it", "発信元が取り消した、または解除した"),
+    Reason.AREAS_OVER: Bilingual("it is over in the areas of the rule", "規則の地域では解除された"),
+    Reason.NEVER_TOLD: Bilingual(
+        "it is over, and nobody was told that it had begun", "解除されたが、誰にも伝えていなかった"
+    ),
+    Reason.TOO_MANY: Bilingual(
+        "the rule has sent as many alerts as it may in an hour: a person must say yes",
+        "この規則の1時間の上限に達した。人の確認が必要",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,24 @@ class Decision:
     reason: Reason
     rule: Rule | None = None
     observation: Observation | None = None  # narrowed to what the rule is for
+
+
+def followed(thread: Thread, observation: Observation, decision: Decision) -> Thread:
+    """The thread after a decision was carried out."""
+    seen = thread.seen | {(observation.id, observation.version)}
+    if decision.reason in (Reason.REPEATED, Reason.OLDER, Reason.TEST):
+        return replace(thread, seen=seen)
+    later = replace(thread, seen=seen, version=observation.version)
+    match decision.action:
+        case Action.IGNORE:
+            return later
+        case Action.STAND_DOWN:
+            return replace(later, told=None, observation=None)
+        case Action.UPDATE:
+            return replace(later, observation=decision.observation)
+        case begun:
+            name = decision.rule.name if decision.rule else None
+            return replace(later, told=begun, rule=name, observation=decision.observation)
 
 
 def decide(

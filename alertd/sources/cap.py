@@ -168,14 +168,16 @@ def _require_value(element: Element) -> None:
     words, text = _WORDS.get(element.name), element.text.strip()
     if words and text not in words:
         raise Unreadable(f"{element.name} must be one of {', '.join(words)}", element.line)
-    if element.name in _TIMES:
-        try:
-            if _TIME.fullmatch(text) is None:
-                raise ValueError
-            _time(text)
-        except (ValueError, OverflowError):
-            example = "2026-11-22T03:04:05+09:00 (UTC is -00:00, there is no Z)"
-            raise Unreadable(f"{element.name} must be a time such as {example}", element.line) from None
+    if element.name in _TIMES and not _is_time(text):
+        example = "2026-11-22T03:04:05+09:00 (UTC is -00:00, there is no Z)"
+        raise Unreadable(f"{element.name} must be a time such as {example}", element.line)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return _TIME.fullmatch(text) is not None and _time(text) is not None
+    except (ValueError, OverflowError):
+        return False
 
 
 def _time(text: str) -> datetime:
@@ -193,7 +195,7 @@ def _references(alert: Element, kind: ObservationKind) -> list[str]:
     element = alert.find("references")
     for reference in alert.text_at("references").split():
         parts = reference.split(",")
-        if len(parts) != 3 or _TIME.fullmatch(parts[2]) is None:
+        if len(parts) != 3 or not _is_time(parts[2]):
             line = element.line if element is not None else alert.line
             raise Unreadable("references must be sender,identifier,sent, with spaces between messages", line)
         found.append((_time(parts[2]), _key(*parts)))

@@ -100,7 +100,7 @@ def _decode(raw: bytes) -> str:
         return raw.decode("cp932" if encoding == "shift_jis" else encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise Unreadable(f"this is not {name}, which the message says it is", line) from None
+        raise Unreadable(f"this is not {encoding}, which the message says it is", line) from None
 
 
 class _Builder:

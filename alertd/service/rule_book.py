@@ -1,0 +1,95 @@
+"""The rule book: all rules in one text that people write, in TOML, in the order in which they are tried."""
+
+import tomllib
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from alertd.core.alert import Severity
+from alertd.core.audience import Audience
+from alertd.core.errors import Invalid
+from alertd.core.escalation import DEFAULT_PLAN
+from alertd.core.observation import Scale
+from alertd.core.rules import DEFAULT_CAP, Drills, Outcome, Rule, When, rules_faults
+
+TEXT_MAX: Final = 200_000  # characters
+RULES_MAX: Final = 500
+
+_Words = Annotated[list[StrictStr], Field(max_length=2_000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Audience(_Strict):
+    everyone: Literal[True] | None = None
+    groups: _Words = []
+    people: _Words = []
+
+
+class _When(_Strict):
+    types: _Words = []
+    hazards: _Words = []
+    authors: _Words = []
+    prefixes: _Words = []
+    areas: _Words = []
+    severity_at_least: Severity | None = None
+    at_least: dict[Scale, StrictStr] = {}
+
+
+class _Rule(_Strict):
+    name: StrictStr
+    source: StrictStr
+    do: Outcome
+    when: _When = _When()
+    severity: Severity | None = None
+    audience: _Audience | None = None
+    plan: StrictStr = DEFAULT_PLAN
+    template: StrictStr = ""
+    board: StrictStr = "general"
+    drills: Drills = "ignore"
+    stop_seconds: StrictInt = 0
+    most_per_hour: StrictInt = DEFAULT_CAP
+
+    def rule(self) -> Rule:
+        when, audience = self.when, self.audience
+        return Rule(
+            **self.model_dump(exclude={"when", "audience"}),
+            when=When(
+                types=tuple(when.types),
+                hazards=tuple(when.hazards),
+                authors=tuple(when.authors),
+                prefixes=tuple(when.prefixes),
+                areas=tuple(when.areas),
+                severity_at_least=when.severity_at_least,
+                at_least=when.at_least,
+            ),
+            audience=Audience(bool(audience.everyone), tuple(audience.groups), tuple(audience.people))
+            if audience is not None
+            else None,
+        )
+
+
+class _Book(_Strict):
+    rule: Annotated[list[_Rule], Field(max_length=RULES_MAX)] = []
+
+
+def read_rules(text: str) -> tuple[Rule, ...]:
+    """The rules in a book, in its order. Raises Invalid with every fault, each with its place such as `rule.0.do`."""
+    if len(text) > TEXT_MAX:
+        raise Invalid([("rules", f"must be at most {TEXT_MAX} characters")])
+    try:
+        raw: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Invalid([("rules", f"are not TOML: {error}")]) from None
+    try:
+        book = _Book.model_validate(raw)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Invalid([(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]) from None
+    rules = tuple(rule.rule() for rule in book.rule)
+    faults_found = rules_faults(rules)
+    if faults_found:
+        raise Invalid(faults_found)
+    return rules

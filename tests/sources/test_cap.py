@@ -1,0 +1,209 @@
+"""CAP 1.2: legal shapes are read, what breaks the schema is refused with its line."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from alertd.core.observation import Observation, observation_faults
+from alertd.sources.base import Unreadable
+from alertd.sources.cap import read
+
+SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples" / "cap"
+
+ALERT = """<?xml version="1.0" encoding="UTF-8"?>
+<alert xmlns="urn:oasis:names:tc:emergency:cap:1.2">
+  <identifier>{identifier}</identifier>
+  <sender>bousai@city.example</sender>
+  <sent>{sent}</sent>
+  <status>{status}</status>
+  <msgType>{kind}</msgType>
+  <scope>Public</scope>
+  {references}
+  {infos}
+</alert>
+"""
+INFO = """<info>
+    <language>{language}</language>
+    <category>Met</category>
+    <event>{event}</event>
+    {response}
+    <urgency>Immediate</urgency>
+    <severity>{severity}</severity>
+    <certainty>Observed</certainty>
+    <expires>2026-11-23T06:00:00+09:00</expires>
+    <headline>{headline}</headline>
+    <description>高台へ。</description>
+    <instruction>すぐに逃げてください。</instruction>
+    <area>
+      <areaDesc>西予市</areaDesc>
+      <polygon>33.3,132.4 33.4,132.5 33.3,132.6 33.3,132.4</polygon>
+      <polygon>33.1,132.4 33.2,132.5 33.1,132.6 33.1,132.4</polygon>
+      <circle>33.36,132.51 10</circle>
+      <geocode><valueName>JIS</valueName><value>38214</value></geocode>
+    </area>
+  </info>"""
+
+
+def info(**changes: str) -> str:
+    values = {"language": "ja", "event": "津波", "response": "", "severity": "Severe", "headline": "津波警報"}
+    return INFO.format(**{**values, **changes})
+
+
+def message(**changes: str) -> str:
+    values = {
+        "identifier": "a-1",
+        "sent": "2026-11-22T18:00:00+09:00",
+        "status": "Actual",
+        "kind": "Alert",
+        "references": "",
+        "infos": info(),
+    }
+    return ALERT.format(**{**values, **changes})
+
+
+def one(text: str) -> Observation:
+    [found] = read(text.encode())
+    assert observation_faults(found) == []
+    return found
+
+
+def test_a_message_is_read() -> None:
+    found = one(message())
+    assert found.id == found.incident == "bousai@city.example,a-1,2026-11-22T09:00:00+00:00"
+    assert (found.kind, found.standing, found.severity, found.hazard) == ("new", "actual", "severe", "津波")
+    assert (found.title, found.body) == ("津波警報", "高台へ。\n\nすぐに逃げてください。")
+    assert found.observed_at == datetime(2026, 11, 22, 9, tzinfo=UTC)
+    assert found.expires_at == datetime(2026, 11, 22, 21, tzinfo=UTC)
+    assert [(area.code, area.name) for area in found.areas] == [("38214", "西予市")]
+
+
+@pytest.mark.parametrize(
+    ("status", "standing"),
+    [("Actual", "actual"), ("Exercise", "drill"), ("Test", "test"), ("System", "test"), ("Draft", "test")],
+)
+def test_only_what_is_actual_is_real(status: str, standing: str) -> None:
+    assert one(message(status=status)).standing == standing
+
+
+REFERENCES = (
+    "<references>bousai@city.example,a-2,2026-11-22T09:30:00-00:00 "
+    "bousai@city.example,a-1,2026-11-22T18:00:00+09:00</references>"
+)
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("Update", "changed"), ("Cancel", "withdrawn")])
+def test_an_update_is_about_the_first_of_its_references(kind: str, seen: str) -> None:
+    found = one(message(identifier="a-3", sent="2026-11-22T19:00:00+09:00", kind=kind, references=REFERENCES))
+    first = one(message())
+    assert found.kind == seen
+    assert found.incident == first.id == found.references[0]
+    assert found.version > first.version
+
+
+def test_a_cancel_needs_no_info() -> None:
+    assert one(message(kind="Cancel", references=REFERENCES, infos="")).kind == "withdrawn"
+
+
+def test_an_update_that_gives_the_all_clear_is_the_end() -> None:
+    clear = info(response="<responseType>AllClear</responseType>")
+    assert one(message(kind="Update", references=REFERENCES, infos=clear)).kind == "withdrawn"
+    assert one(message(kind="Update", references=REFERENCES, infos=clear + info())).kind == "changed"
+
+
+@pytest.mark.parametrize("kind", ["Ack", "Error"])
+def test_an_ack_observes_nothing(kind: str) -> None:
+    assert read(message(kind=kind).encode()) == []
+
+
+def test_of_several_languages_the_one_that_is_read_here() -> None:
+    french = info(language="fr", headline="alerte", severity="Extreme")
+    english = info(language="en-GB", headline="Tsunami warning")
+    assert one(message(infos=french + english)).title == "Tsunami warning"
+    assert one(message(infos=french + english + info(language="ja-JP"))).title == "津波警報"
+    assert one(message(infos=french)).title == "alerte"
+    assert one(message(infos=french + english)).severity == "extreme"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "shift_jis", "euc_jp"])
+def test_other_encodings_are_read(encoding: str) -> None:
+    [found] = read(message().replace("UTF-8", encoding).encode(encoding))
+    assert found.title == "津波警報"
+
+
+WRAPPED = """<EDXLDistribution xmlns="urn:oasis:names:tc:emergency:EDXL:DE:1.0">
+<distributionID>d</distributionID><senderID>s</senderID><dateTimeSent>2026-11-22T18:00:00+09:00</dateTimeSent>
+<distributionStatus>{status}</distributionStatus><distributionType>Report</distributionType>
+<contentObject><xmlContent><embeddedXMLContent>{alert}</embeddedXMLContent></xmlContent></contentObject>
+</EDXLDistribution>"""
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "standing"),
+    [
+        ("Actual", "Actual", "actual"),
+        ("Exercise", "Actual", "drill"),
+        ("Test", "Actual", "test"),
+        ("Actual", "Exercise", "drill"),
+    ],
+)
+def test_a_wrapper_makes_nothing_more_real(outside: str, inside: str, standing: str) -> None:
+    alert = message(status=inside).partition("\n")[2]
+    assert one(WRAPPED.format(status=outside, alert=alert)).standing == standing
+
+
+def test_a_wrapper_without_an_alert_is_refused() -> None:
+    with pytest.raises(Unreadable, match="holds no CAP"):
+        read(WRAPPED.format(status="Actual", alert="").encode())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("<scope>Public</scope>", "", 2, "alert must have scope"),
+        ("<status>Actual</status>", "<status>Real</status>", 6, "status must be one of Actual, Exercise"),
+        ("2026-11-22T18:00:00+09:00", "2026-11-22T09:00:00Z", 5, "there is no Z"),
+        ("2026-11-22T18:00:00+09:00", "2026-02-30T18:00:00+09:00", 5, "must be a time"),
+        ("2026-11-22T18:00:00+09:00", "0001-01-01T00:00:00+09:00", 5, "must be a time"),
+        ("<identifier>a-1</identifier>", "<identifier>a, 1</identifier>", 2, "identifier must not"),
+        ("<identifier>a-1</identifier>", "<identifier/>", 2, "identifier must not be empty"),
+        ("<scope>", "<foo/>\n<scope>", 8, "foo must not stand in alert"),
+        ("<status>Actual</status>", "<status>Actual</status><status>Actual</status>", 6, "status must stand once"),
+        ("<msgType>Alert</msgType>", "<msgType>Update</msgType>", 2, "Update must have references"),
+        ("<headline>", "<area><areaDesc>x</areaDesc></area><headline>", 19, "headline must stand before area"),
+        ("<value>38214</value>", "", 27, "geocode must have value"),
+        ("<event>津波</event>", "<event>津<b/>波</event>", 13, "b of|event must hold text alone"),
+        ("cap:1.2", "cap:1.1", 2, "not version 1.2"),
+        ('xmlns="urn:oasis:names:tc:emergency:cap:1.2"', "", 2, "not CAP 1.2"),
+        ("<scope>", '<x:y xmlns:x="urn:x"/><scope>', 8, "another namespace"),
+    ],
+)
+def test_what_breaks_the_schema_is_refused_with_its_line(before: str, after: str, line: int, words: str) -> None:
+    text = message()
+    assert before in text
+    with pytest.raises(Unreadable, match=words) as caught:
+        read(text.replace(before, after, 1).encode())
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize("reference", ["a-1", "a,b", "a,b,yesterday", "a,b,0001-01-01T00:00:00+09:00"])
+def test_references_must_name_messages(reference: str) -> None:
+    with pytest.raises(Unreadable, match="references must be"):
+        read(message(kind="Update", references=f"<references>{reference}</references>").encode())
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the messages that others have sent are not here")
+def test_messages_that_others_have_sent() -> None:
+    titles, refused = {}, {}
+    for path in sorted(SAMPLES.glob("*.*")):
+        try:
+            titles[path.name.partition("_")[2]] = one(path.read_text()).title
+        except Unreadable as error:
+            refused[path.name] = str(error)
+    assert titles == {
+        "CanadaNaad.xml": "special weather statement in effect",
+        "australia.cap": "Yerong Creek Structure Fire",
+        "canada.cap": "severe thunderstorm watch",
+        "43b080713727.cap": "Homeland Security Sets Code ORANGE",
+    }
+    assert refused == {"google_invalid.cap": "line 2: alert must have scope"}
