@@ -31,6 +31,8 @@ SCALES: Final[Mapping[Scale, tuple[str, ...]]] = {
 
 ID_MAX: Final = 500
 AREAS_MAX: Final = 5_000
+CODE_MAX: Final = 200
+VERSION_MAX: Final = 2**62
 
 
 def rank_of(scale: Scale, degree: str) -> int:
@@ -121,6 +123,19 @@ class Observation:
             "fields": dict(self.fields),
         }
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Observation":
+        """The observation that `as_json` wrote down."""
+        return cls(
+            **{
+                **raw,
+                "observed_at": datetime.fromisoformat(raw["observed_at"]),
+                "expires_at": datetime.fromisoformat(raw["expires_at"]) if raw["expires_at"] else None,
+                "areas": tuple(Area(**area) for area in raw["areas"]),
+                "references": tuple(raw["references"]),
+            }
+        )
+
 
 def observation_faults(observation: Observation) -> list[tuple[str, str]]:
     """What is wrong with an observation, as (field, message); empty when it can be decided on."""
@@ -140,6 +155,8 @@ def observation_faults(observation: Observation) -> list[tuple[str, str]]:
     for name, moment in (("observed_at", observation.observed_at), ("expires_at", observation.expires_at)):
         if moment is not None and moment.utcoffset() is None:
             faults.append((name, "must say its offset from UTC"))
+    if abs(observation.version) > VERSION_MAX:
+        faults.append(("version", f"must be within {VERSION_MAX}"))
     if not 0 <= observation.level <= len(SCALES["level"]):
         faults.append(("level", "must be 0 to 5"))
     return faults + _area_faults(observation)
@@ -152,6 +169,8 @@ def _area_faults(observation: Observation) -> list[tuple[str, str]]:
     codes = [area.code for area in observation.areas]
     faults = []
     for index, area in enumerate(observation.areas):
+        if not area.code.strip() or len(area.code) > CODE_MAX:
+            faults.append((f"areas.{index}.code", f"must be 1 to {CODE_MAX} characters"))
         if not 0 <= area.rank <= most:
             faults.append((f"areas.{index}.rank", f"must be 0 to {most}, a place on its scale"))
     if len(set(codes)) < len(codes):

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     AREAS_OVER = "areas-over"
     NEVER_TOLD = "never-told"
+    CLOSED = "closed"
     TOO_MANY = "too-many"
 
 
@@ -78,6 +79,7 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
     Reason.NEVER_TOLD: Bilingual(
         "it is over, and nobody was told that it had begun", "解除されたが、誰にも伝えていなかった"
     ),
+    Reason.CLOSED: Bilingual("its alert was over already", "すでに終わった通知についてのもの"),
     Reason.TOO_MANY: Bilingual(
         "the rule has sent as many alerts as it may in an hour: a person must say yes",
         "この規則の1時間の上限に達した。人の確認が必要",
@@ -109,7 +111,6 @@ class Rule:
     severity: Severity | None = None  # None: as the source says
     audience: Audience | None = None
     plan: str = DEFAULT_PLAN
-    template: str = ""
     board: str = "general"
     drills: Drills = "ignore"
     stop_seconds: int = 0  # how long somebody can stop an alert before it goes
@@ -123,8 +124,8 @@ class Thread:
     seen: frozenset[tuple[str, int]] = frozenset()  # observations by id and version
     version: int | None = None  # the latest
     rule: str | None = None  # which last made something of it
-    told: Action | None = None  # how people know of it: BOARD, DRAFT or ALERT; None: they do not, or not any more
-    observation: Observation | None = None  # as it was last told, narrowed to the rule's areas
+    told: Action | None = None  # how people know of it: BOARD, DRAFT or ALERT; None: they do not, or it is over
+    observation: Observation | None = None  # as it was last told, narrowed to the rule's areas; None: it has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def decide(
         return Decision(Action.IGNORE, Reason.OLDER)
     if observation.standing == "test":
         return Decision(Action.IGNORE, Reason.TEST)
-    if thread.told is not None and thread.observation is not None:
+    if thread.observation is not None:
         return _follow(observation, source, rules, thread, alerts_in_hour)
     if observation.kind == "withdrawn":
         return Decision(Action.IGNORE, Reason.NEVER_TOLD)
@@ -194,21 +195,22 @@ def _follow(
     """What becomes of a later version of what people know of already."""
     assert thread.observation is not None
     rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
+    over = Decision(Action.IGNORE, Reason.CLOSED, rule, observation) if thread.told is None else None
     if observation.kind == "withdrawn":
-        return Decision(Action.STAND_DOWN, Reason.WITHDRAWN, rule, observation)
+        return over or Decision(Action.STAND_DOWN, Reason.WITHDRAWN, rule, observation)
     # Whoever changed the rules meanwhile has not changed whom people were told by.
     found = narrow(observation, rule) if rule is not None else observation
     if found.substance == thread.observation.substance:
         return Decision(Action.IGNORE, Reason.UNCHANGED, rule, found)
     if thread.observation.rank and not found.rank:
-        return Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
+        return over or Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
     change = _change(thread.observation, found)
     if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
-        # What was not worth an alert may be worth one now.
+        # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
         if begun.action is Action.ALERT or begun.reason is Reason.TOO_MANY:
             return begun
-    return Decision(Action.UPDATE, change, rule, found)
+    return over or Decision(Action.UPDATE, change, rule, found)
 
 
 def _change(before: Observation, now: Observation) -> Reason:

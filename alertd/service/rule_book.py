@@ -46,7 +46,6 @@ class _Rule(_Strict):
     severity: Severity | None = None
     audience: _Audience | None = None
     plan: StrictStr = DEFAULT_PLAN
-    template: StrictStr = ""
     board: StrictStr = "general"
     drills: Drills = "ignore"
     stop_seconds: StrictInt = 0

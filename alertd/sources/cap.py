@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from alertd.core.alert import Severity
-from alertd.core.observation import Area, Observation, ObservationKind, Standing, clean, clean_body, clean_title, worst
+from alertd.core.observation import (
+    CODE_MAX,
+    Area,
+    Observation,
+    ObservationKind,
+    Standing,
+    clean,
+    clean_body,
+    clean_title,
+    worst,
+)
 from alertd.sources.base import Unreadable
 from alertd.sources.xml import Element, parse
 
@@ -239,8 +249,8 @@ def _areas(infos: Iterable[Element]) -> tuple[Area, ...]:
     found: dict[str, Area] = {}
     for area in (area for info in infos for area in info.all("area")):
         name = clean_title(area.text_at("areaDesc"))
-        codes = [geocode.text_at("value") for geocode in area.all("geocode")]
-        for code in codes or [name]:
+        codes = [clean(geocode.text_at("value"), CODE_MAX) for geocode in area.all("geocode")]
+        for code in filter(None, codes or [name]):
             found.setdefault(code, Area(code, name))
     return tuple(found.values())
 

@@ -21,7 +21,7 @@ from alertd.core.observation import (
 )
 from alertd.sources.base import MESSAGE_MAX, Unreadable
 
-ITEMS_MAX: Final = 1_000
+ITEMS_MAX: Final = 200
 
 _Word = Annotated[str, Field(max_length=500)]
 

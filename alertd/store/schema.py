@@ -157,6 +157,70 @@ import_rows = Table(
     Column("after", JSON, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Word, nullable=False),
+    Column("secret_hash", String(64), nullable=False),  # SHA-256 of 256 random bits
+    Column("made_by", Id, nullable=False),
+    made_at(),
+    Column("succeeded_at", UtcDateTime),
+    Column("failed_at", UtcDateTime),
+    Column("fault", String(500)),  # what was wrong at `failed_at`
+)
+
+# Every version that somebody saved; the last one is in force.
+rule_books = Table(
+    "rule_books",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("made_by", Id, nullable=False),
+    made_at(),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("reference", String(500), nullable=False),
+    Column("standing", Word, nullable=False),
+    Column("version", BigInteger),  # the latest
+    Column("rule", String(200)),  # which last made something of it
+    Column("told", Word),  # board | draft | alert
+    Column("observation", JSON),  # as it was last told
+    Column("alert_id", Id, ForeignKey("alerts.id")),
+    made_at(),
+    UniqueConstraint("source_id", "reference", "standing"),
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("id", Serial, primary_key=True),  # in the order in which they came
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("incident_id", Id, ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("reference", String(500), nullable=False, index=True),
+    Column("version", BigInteger, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("action", Word, nullable=False),
+    Column("reason", Word, nullable=False),
+    Column("rule", String(200)),
+    Column("draft", JSON),  # what is to be said, and to whom
+    Column("state", Word, nullable=False),  # due | waiting | done | stopped | superseded
+    Column("due_at", UtcDateTime),  # of what waits: when it goes unless somebody stops it; null: a person says
+    Column("decided_by", Id),
+    Column("post_id", Id, ForeignKey("posts.id")),
+    Column("alert_id", Id, ForeignKey("alerts.id")),
+    Column("fault", String(500)),
+    Column("received_at", UtcDateTime, nullable=False),
+    UniqueConstraint("incident_id", "reference", "version"),
+    Index("ix_observations_state_due_at", "state", "due_at"),
+    Index("ix_observations_rule_received_at", "rule", "received_at"),
+)
+
 boards = Table(
     "boards",
     metadata,

@@ -1,5 +1,6 @@
 """What an observation must be, and how somebody else's text is made fit to be told."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,13 +48,21 @@ def seen(**changes: Any) -> Observation:
         ({"scale": "heat"}, ["scale"]),
         ({"observed_at": datetime(2026, 1, 1)}, ["observed_at"]),  # noqa: DTZ001
         ({"level": 6}, ["level"]),
+        ({"version": 2**62 + 1}, ["version"]),
         ({"scale": "level", "areas": (Area("1", "a", 6),)}, ["areas.0.rank"]),
         ({"areas": (Area("1", "a", 1),)}, ["areas.0.rank"]),
         ({"areas": (Area("1", "a"), Area("1", "b"))}, ["areas"]),
+        ({"areas": (Area("", "a"),)}, ["areas.0.code"]),
     ],
 )
 def test_what_cannot_be_decided_on_is_named(changes: dict[str, Any], fields: list[str]) -> None:
     assert [field for field, _ in observation_faults(seen(**changes))] == fields
+
+
+def test_what_was_written_down_reads_back() -> None:
+    everything = seen(areas=(Area("1", "a", 0, "w"),), expires_at=NOW, references=("r",), fields={"f": "v"}, level=3)
+    for each in (seen(), everything):
+        assert Observation.from_json(json.loads(json.dumps(each.as_json()))) == each
 
 
 def test_a_degree_has_its_place() -> None:

@@ -536,6 +536,77 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tally_changes")),
     )
     op.create_index(op.f("ix_tally_changes_alert_id"), "tally_changes", ["alert_id"], unique=False)
+    op.create_table(
+        "rule_books",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_books")),
+    )
+    op.create_table(
+        "sources",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("succeeded_at", UtcDateTime(), nullable=True),
+        sa.Column("failed_at", UtcDateTime(), nullable=True),
+        sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
+    )
+    op.create_table(
+        "incidents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("reference", sa.String(length=500), nullable=False),
+        sa.Column("standing", sa.String(length=20), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("rule", sa.String(length=200), nullable=True),
+        sa.Column("told", sa.String(length=20), nullable=True),
+        sa.Column("observation", sa.JSON(), nullable=True),
+        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_incidents_alert_id")),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
+        sa.UniqueConstraint(
+            "source_id", "reference", "standing", name=op.f("uq_incidents_source_id_reference_standing")
+        ),
+    )
+    op.create_table(
+        "observations",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("incident_id", sa.String(length=64), nullable=False),
+        sa.Column("reference", sa.String(length=500), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("action", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.String(length=20), nullable=False),
+        sa.Column("rule", sa.String(length=200), nullable=True),
+        sa.Column("draft", sa.JSON(), nullable=True),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("post_id", sa.String(length=64), nullable=True),
+        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_observations_alert_id")),
+        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_observations_incident_id")),
+        sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name=op.f("fk_observations_post_id")),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_observations_source_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_observations")),
+        sa.UniqueConstraint(
+            "incident_id", "reference", "version", name=op.f("uq_observations_incident_id_reference_version")
+        ),
+    )
+    op.create_index(op.f("ix_observations_incident_id"), "observations", ["incident_id"], unique=False)
+    op.create_index(op.f("ix_observations_reference"), "observations", ["reference"], unique=False)
+    op.create_index("ix_observations_rule_received_at", "observations", ["rule", "received_at"], unique=False)
+    op.create_index("ix_observations_state_due_at", "observations", ["state", "due_at"], unique=False)
     # ### end Alembic commands ###
     for statement in triggers.statements(op.get_bind().dialect.name):
         op.execute(sa.text(statement))

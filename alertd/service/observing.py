@@ -1,0 +1,339 @@
+"""Taking in what sources say: kept and decided on in one transaction, then carried out, for as long as it takes.
+
+What is carried out goes by the observation's id as its Idempotency-Key: whoever is cut off in the middle, or is not the
+only one, does nothing twice.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from alertd.core.alert import (
+    BODY_MAX,
+    DEFAULT_LIFE,
+    DEFAULT_SEVERITY,
+    DRILL_MARK,
+    MAX_LIFE,
+    REVISION_MARK,
+    TITLE_MAX,
+    RevisionKind,
+    Severity,
+)
+from alertd.core.audience import Audience
+from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.core.escalation import DEFAULT_PLAN
+from alertd.core.observation import Observation, clean
+from alertd.core.roles import Role
+from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
+from alertd.service import posting, revising
+from alertd.service.access import system_actor
+from alertd.service.posting import Draft
+from alertd.service.revising import Revision
+from alertd.service.rule_book import read_rules
+from alertd.service.runtime import Actor, Runtime
+from alertd.store import alerts, instance, sources
+from alertd.store.rows import Row
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 50  # observations that one turn of the clock carries out
+_FAULT_MAX: Final = 500
+_AREAS_NAMED: Final = 20
+_BEGINS: Final = (Action.ALERT, Action.DRAFT, Action.BOARD)
+_AUTHOR: Final = "source-"
+_REVISIONS: Final[Mapping[Action, RevisionKind]] = {Action.UPDATE: "update", Action.STAND_DOWN: "cancel"}
+_ASKS_AGAIN: Final = (Reason.WORSE, Reason.NEW_AREA)  # an answer to less says nothing about this
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one observation."""
+
+    observation: Observation
+    decision: Decision
+    id: int | None  # under which it is kept; None: it was there already
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "observation": self.id,
+            "id": self.observation.id,
+            "version": self.observation.version,
+            "action": self.decision.action,
+            "reason": self.decision.reason,
+            "rule": self.decision.rule.name if self.decision.rule else None,
+        }
+
+
+def author_of(source_id: str) -> str:
+    """As whom a source posts."""
+    return f"{_AUTHOR}{source_id}"
+
+
+def take(rt: Runtime, source_id: str, found: Sequence[Observation]) -> list[Taken]:
+    """Keep what a source says, decide, and carry out what is due at once. Returns after the commits.
+
+    Raises DiskFull. What is kept and could not be carried out now, `act_due` does.
+    """
+    taken = []
+    for observation in found:
+        rt.require_room()
+        taken.append(_take(rt, source_id, observation))
+    for each in taken:
+        if each.id is not None:
+            act(rt, each.id)
+    return taken
+
+
+def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
+    now = rt.now()
+    with rt.store.write() as connection:
+        if observation.references:
+            known = sources.find_reference(connection, source_id, observation.references)
+            observation = replace(observation, incident=known or observation.incident)
+        key = {"source_id": source_id, "reference": observation.incident, "standing": observation.standing}
+        incident = sources.hold_incident(connection, rt.new_id(), key, now)
+        is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
+        thread = _thread(connection, incident, now)
+        if is_known:
+            thread = replace(thread, seen=frozenset({(observation.id, observation.version)}))
+        rules = _rules(connection)
+        rule = match(observation, source_id, rules)
+        recent = sources.count_alerts(connection, source_id, rule.name, now - CAP_TIME) if rule is not None else 0
+        decision = decide(observation, source_id, rules, thread, recent)
+        if is_known:
+            return Taken(observation, decision, None)
+        observation_id = _keep(connection, incident, observation, decision, now)
+        _advance(connection, incident, thread, observation, decision)
+    return Taken(observation, decision, observation_id)
+
+
+def _rules(connection: Connection) -> Sequence[Rule]:
+    books = sources.books(connection, 1)
+    return read_rules(books[0]["text"]) if books else ()
+
+
+def _thread(connection: Connection, incident: Row, now: datetime) -> Thread:
+    """What is known of an incident, its alert looked at as it stands now."""
+    told = Action(incident["told"]) if incident["told"] else None
+    if told is Action.ALERT and incident["alert_id"] is not None:
+        alert = alerts.get(connection, incident["alert_id"])
+        if alert is None or alert["state"] != "active" or alert["expires_at"] <= now:
+            told = None
+    kept = incident["observation"]
+    return Thread(
+        version=incident["version"],
+        rule=incident["rule"],
+        told=told,
+        observation=Observation.from_json(kept) if kept else None,
+    )
+
+
+def _advance(
+    connection: Connection, incident: Row, thread: Thread, observation: Observation, decision: Decision
+) -> None:
+    after = followed(thread, observation, decision)
+    values: dict[str, Any] = {
+        "version": after.version,
+        "rule": after.rule,
+        "told": after.told,
+        "observation": after.observation.as_json() if after.observation else None,
+    }
+    if decision.action in _BEGINS:
+        values["alert_id"] = None
+    sources.change_incident(connection, incident["id"], values)
+
+
+def _keep(connection: Connection, incident: Row, observation: Observation, decision: Decision, now: datetime) -> int:
+    action, rule = decision.action, decision.rule
+    values: dict[str, Any] = {
+        "source_id": incident["source_id"],
+        "incident_id": incident["id"],
+        "reference": observation.id,
+        "version": observation.version,
+        "content": observation.as_json(),
+        "action": action,
+        "reason": decision.reason,
+        "rule": rule.name if rule is not None else None,
+        "draft": _draft_of(decision.observation or observation, rule),
+        "state": "done" if action is Action.IGNORE else "waiting" if action is Action.DRAFT else "due",
+        "due_at": now + timedelta(seconds=rule.stop_seconds) if action is Action.ALERT and rule is not None else now,
+        "received_at": now,
+    }
+    if action in (Action.UPDATE, Action.STAND_DOWN):
+        values |= _in_place_of(connection, incident, values, now)
+    return sources.add_observation(connection, values)
+
+
+def _in_place_of(connection: Connection, incident: Row, values: Row, now: datetime) -> Mapping[str, Any]:
+    """What follows something that still waits takes its place: it goes when that would have gone, or not at all."""
+    waiting = sources.pending(connection, incident["id"], now)
+    if waiting is None:
+        return {}
+    sources.change_observation(connection, waiting["id"], {"state": "superseded"})
+    if values["action"] is Action.STAND_DOWN:
+        return {"state": "done"}
+    words = {name: values["draft"][name] for name in ("title", "body", "severity", "expires_at")}
+    kept = {name: waiting[name] for name in ("action", "rule", "state", "due_at")}
+    return {**kept, "draft": {**waiting["draft"], **words}}
+
+
+def _draft_of(observation: Observation, rule: Rule | None) -> dict[str, Any]:
+    """What would be said, as JSON."""
+    audience = rule.audience if rule is not None else None
+    return {
+        "board": rule.board if rule is not None else "general",
+        "title": observation.title or observation.hazard or observation.type or observation.incident[:TITLE_MAX],
+        "body": _body_of(observation),
+        "severity": _severity_of(observation, rule),
+        "drill": observation.standing != "actual",
+        "audience": (audience or Audience(everyone=True)).as_json(),
+        "plan": rule.plan if rule is not None else DEFAULT_PLAN,
+        "expires_at": observation.expires_at.isoformat() if observation.expires_at else None,
+    }
+
+
+def _body_of(observation: Observation) -> str:
+    """Its text, after where it is and how bad there, and before where more is said."""
+    worst = sorted((area for area in observation.areas if area.rank), key=lambda area: -area.rank)
+    where = [f"{area.name or area.code}：{area.words}" if area.words else area.name for area in worst[:_AREAS_NAMED]]
+    more = [f"（ほか {len(worst) - _AREAS_NAMED}）"] if len(worst) > _AREAS_NAMED else []
+    parts = ["\n".join(where + more), observation.body, observation.url]
+    return clean("\n\n".join(filter(None, parts)), BODY_MAX)
+
+
+def _severity_of(observation: Observation, rule: Rule | None) -> Severity:
+    if rule is not None and rule.severity is not None:
+        return rule.severity
+    return observation.severity if observation.severity != "unknown" else DEFAULT_SEVERITY
+
+
+def act_due(rt: Runtime) -> None:
+    """Carry out what is due. Each is done once, however many do this at the same time. Raises StoreUnavailable."""
+    with rt.store.read() as connection:
+        waiting = sources.due(connection, rt.now(), _AT_ONCE)
+    for observation_id in waiting:
+        act(rt, observation_id)
+
+
+def act(rt: Runtime, observation_id: int) -> None:
+    """Say what was decided of an observation, if its time has come. What is refused waits for a person, and why."""
+    begun = _begin(rt, observation_id)
+    if begun is None:
+        return
+    observation, incident = begun
+    try:
+        done = _carry_out(rt, observation, incident)
+    except (Invalid, Conflict, NotFound) as fault:
+        log.warning("an observation cannot be acted on: %s", fault.message, extra={"observation": observation_id})
+        with rt.store.write() as connection:
+            values = {"state": "waiting", "due_at": None, "fault": clean(fault.message, _FAULT_MAX)}
+            sources.change_observation(connection, observation_id, values)
+        return
+    with rt.store.write() as connection:
+        sources.change_observation(connection, observation_id, {**done, "state": "done", "fault": None})
+        if done["alert_id"] is not None:
+            # What came meanwhile may have told already that it is over.
+            told = sources.lock_incident(connection, incident["id"])["told"]
+            values = {"alert_id": done["alert_id"], "told": Action.ALERT if told == Action.DRAFT else told}
+            sources.change_incident(connection, incident["id"], values)
+
+
+def _begin(rt: Runtime, observation_id: int) -> tuple[Row, Row] | None:
+    """The observation and its incident, when it is this one's turn; from now on nothing takes its place."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        observation = sources.get_observation(connection, observation_id)
+        if observation is None:
+            return None
+        incident = sources.lock_incident(connection, observation["incident_id"])
+        observation = sources.get_observation(connection, observation_id)
+        assert observation is not None
+        if observation["state"] not in ("due", "going") or observation["due_at"] > now:
+            return None
+        if not sources.is_first(connection, observation):
+            return None
+        sources.change_observation(connection, observation_id, {"state": "going"})
+    return observation, incident
+
+
+def _carry_out(rt: Runtime, observation: Row, incident: Row) -> dict[str, Any]:
+    """Say it; what came of it. Raises Invalid, Conflict, NotFound."""
+    actor, key = _actor(rt, observation), f"observation:{observation['id']}"
+    draft, action = observation["draft"], Action(observation["action"])
+    if action in (Action.UPDATE, Action.STAND_DOWN) and incident["alert_id"] is not None:
+        asks_again = action is Action.UPDATE and observation["reason"] in _ASKS_AGAIN
+        revision = Revision(_REVISIONS[action], draft["title"], draft["body"], ask_again=asks_again)
+        revising.revise(rt, actor, incident["alert_id"], revision, key)
+        return {"alert_id": incident["alert_id"]}
+    is_urgent = action in (Action.ALERT, Action.DRAFT)
+    if not is_urgent and incident["told"] in (Action.ALERT, Action.DRAFT):
+        if observation["decided_by"] is None:
+            raise Conflict("what it follows was not sent: send this one instead, or stop it")
+        is_urgent = True
+    # Nothing here may depend on when it is tried: the same key stands for the same post.
+    post = _alert_of(draft, observation["due_at"]) if is_urgent else _notice_of(draft, action)
+    posted = posting.post(rt, actor, post, key).body
+    return {"post_id": posted["post"]["id"], "alert_id": posted["alert"]["id"] if posted["alert"] else None}
+
+
+def _notice_of(draft: Row, action: Action) -> Draft:
+    """The post that alerts nobody: it says itself that it is a drill, an update, or that it is over."""
+    drill = DRILL_MARK["ja"] if draft["drill"] else ""
+    mark = REVISION_MARK[_REVISIONS.get(action, "alert")]["ja"]
+    title = clean(f"{drill}{mark}{draft['title']}", TITLE_MAX)
+    return Draft(draft["board"], title, draft["body"], urgent=False, audience=Audience.from_json(draft["audience"]))
+
+
+def _alert_of(draft: Row, at: datetime) -> Draft:
+    """The post that alerts people. It stays open for a while, however soon its sender says that it is over: the steps
+    of its plan must have their time.
+    """
+    ends_at = datetime.fromisoformat(draft["expires_at"]) if draft["expires_at"] else None
+    return Draft(
+        board=draft["board"],
+        title=draft["title"],
+        body=draft["body"],
+        urgent=True,
+        audience=Audience.from_json(draft["audience"]),
+        drill=draft["drill"],
+        severity=draft["severity"],
+        plan=draft["plan"],
+        expires_at=min(ends_at, at + MAX_LIFE) if ends_at is not None and ends_at > at + DEFAULT_LIFE else None,
+    )
+
+
+def _actor(rt: Runtime, observation: Row) -> Actor:
+    """Whoever said yes, else the source itself."""
+    if observation["decided_by"] is not None:
+        return system_actor(observation["decided_by"], Role.MANAGER)
+    return system_actor(author_of(observation["source_id"]), Role.MANAGER)
+
+
+def settle(rt: Runtime, actor: Actor, observation_id: int, *, send: bool) -> dict[str, Any]:
+    """Send what waits, or stop it. Raises NotFound, and Conflict when it was sent or stopped before."""
+    now = rt.now()
+    with rt.store.write() as connection:
+        observation = sources.get_observation(connection, observation_id)
+        if observation is None:
+            raise NotFound(f"there is no observation {observation_id!r}")
+        incident = sources.lock_incident(connection, observation["incident_id"])
+        observation = sources.get_observation(connection, observation_id)
+        assert observation is not None
+        if observation["state"] not in sources.PENDING:
+            raise Conflict("this was sent or stopped already")
+        values = {"decided_by": actor.person_id, "state": "due" if send else "stopped", "due_at": now, "fault": None}
+        sources.change_observation(connection, observation_id, values)
+        if not send and incident["alert_id"] is None:
+            sources.change_incident(connection, incident["id"], {"told": None})
+        word = "observation.send" if send else "observation.stop"
+        instance.record(connection, at=now, actor=actor.person_id, action=word, object=str(observation_id), details={})
+    if send:
+        act(rt, observation_id)
+    with rt.store.read() as connection:
+        found = sources.get_observation(connection, observation_id)
+    assert found is not None
+    return {"state": found["state"], "alert": found["alert_id"], "fault": found["fault"]}

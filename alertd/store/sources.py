@@ -1,0 +1,137 @@
+"""Sources, the rule books, and what was observed and decided."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from alertd.store.rows import Row, among, insert_new
+from alertd.store.schema import incidents, observations, rule_books, sources
+
+PENDING: Final = ("due", "waiting")
+"""What nobody has begun to say: `due` goes at its time unless somebody stops it, `waiting` when they say so."""
+
+
+def add(connection: Connection, source_id: str, values: Row) -> bool:
+    """Make a source; False when there is one of that id."""
+    return insert_new(connection, sources, {**values, "id": source_id})
+
+
+def get(connection: Connection, source_id: str) -> Row | None:
+    row = connection.execute(select(sources).where(sources.c.id == source_id)).first()
+    return row._asdict() if row else None
+
+
+def every(connection: Connection) -> list[Row]:
+    """Every source, by id."""
+    return [row._asdict() for row in connection.execute(select(sources).order_by(sources.c.id))]
+
+
+def change(connection: Connection, source_id: str, values: Row) -> bool:
+    """Change what is known of a source; False when there is none of that id."""
+    return connection.execute(update(sources).where(sources.c.id == source_id).values(**values)).rowcount == 1
+
+
+def add_book(connection: Connection, text: str, by: str, now: datetime) -> None:
+    connection.execute(insert(rule_books).values(text=text, made_by=by, created_at=now))
+
+
+def books(connection: Connection, limit: int) -> list[Row]:
+    """The last versions of the rule book, the one in force first."""
+    query = select(rule_books).order_by(rule_books.c.id.desc()).limit(limit)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def find_reference(connection: Connection, source_id: str, references: Sequence[str]) -> str | None:
+    """What the first of these earlier observations that is known was about."""
+    query = (
+        select(observations.c.reference, incidents.c.reference.label("incident"))
+        .join(incidents, incidents.c.id == observations.c.incident_id)
+        .where(observations.c.source_id == source_id, among(connection, observations.c.reference, references))
+    )
+    found = {row.reference: row.incident for row in connection.execute(query)}
+    return next((found[each] for each in references if each in found), None)
+
+
+def hold_incident(connection: Connection, incident_id: str, key: Row, now: datetime) -> Row:
+    """The incident of a source, reference and standing (`key`), locked; made under that id when there is none."""
+    insert_new(connection, incidents, {**key, "id": incident_id, "created_at": now})
+    there = [incidents.c[name] == value for name, value in key.items()]
+    return connection.execute(select(incidents).where(*there).with_for_update()).one()._asdict()
+
+
+def lock_incident(connection: Connection, incident_id: str) -> Row:
+    """An incident that is there, locked."""
+    return connection.execute(select(incidents).where(incidents.c.id == incident_id).with_for_update()).one()._asdict()
+
+
+def change_incident(connection: Connection, incident_id: str, values: Row) -> None:
+    connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
+
+
+def is_known(connection: Connection, incident_id: str, reference: str, version: int) -> bool:
+    """Whether this very observation came before."""
+    here = observations.c.incident_id == incident_id
+    query = select(observations.c.id).where(
+        here, observations.c.reference == reference, observations.c.version == version
+    )
+    return connection.execute(query).first() is not None
+
+
+def add_observation(connection: Connection, values: Row) -> int:
+    """Keep an observation; its number."""
+    return int(connection.execute(insert(observations).values(**values).returning(observations.c.id)).scalar_one())
+
+
+def get_observation(connection: Connection, observation_id: int) -> Row | None:
+    row = connection.execute(select(observations).where(observations.c.id == observation_id)).first()
+    return row._asdict() if row else None
+
+
+def change_observation(connection: Connection, observation_id: int, values: Row) -> None:
+    connection.execute(update(observations).where(observations.c.id == observation_id).values(**values))
+
+
+def pending(connection: Connection, incident_id: str, now: datetime) -> Row | None:
+    """What waits to be said of an incident; not what is due by now, with which somebody may have begun."""
+    waits = (observations.c.state == "waiting") | ((observations.c.state == "due") & (observations.c.due_at > now))
+    query = select(observations).where(observations.c.incident_id == incident_id, waits)
+    row = connection.execute(query.order_by(observations.c.id.desc()).limit(1)).first()
+    return row._asdict() if row else None
+
+
+def is_first(connection: Connection, observation: Row) -> bool:
+    """Whether nothing earlier of the same incident is still to be said."""
+    here, undone = observations.c.incident_id == observation["incident_id"], observations.c.state.in_(("due", "going"))
+    query = select(observations.c.id).where(here, undone, observations.c.id < observation["id"])
+    return connection.execute(query.limit(1)).first() is None
+
+
+def due(connection: Connection, now: datetime, limit: int) -> list[int]:
+    """The observations whose time has come, or that somebody has begun with and not ended; the earliest first."""
+    is_due = observations.c.state.in_(("due", "going")) & (observations.c.due_at <= now)
+    query = select(observations.c.id).where(is_due).order_by(observations.c.due_at, observations.c.id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def count_alerts(connection: Connection, source_id: str, rule: str, after: datetime) -> int:
+    """How many alerts a rule has made since."""
+    query = select(func.count()).where(
+        observations.c.source_id == source_id,
+        observations.c.rule == rule,
+        observations.c.action == "alert",
+        observations.c.received_at > after,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def page(connection: Connection, before: int | None, limit: int, *, only_open: bool = False) -> list[Row]:
+    """What was observed, newest first; `only_open`: what somebody can still send or stop."""
+    query = select(observations, incidents.c.standing).join(incidents, incidents.c.id == observations.c.incident_id)
+    if before is not None:
+        query = query.where(observations.c.id < before)
+    if only_open:
+        query = query.where(observations.c.state.in_(PENDING))
+    rows: list[Any] = list(connection.execute(query.order_by(observations.c.id.desc()).limit(limit)))
+    return [row._asdict() for row in rows]

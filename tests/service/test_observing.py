@@ -1,0 +1,322 @@
+"""From what a source says to what people get: once, in order, and as what it is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
+from alertd.core.observation import Area, Observation
+from alertd.core.roles import Role
+from alertd.service import observing, posting, revising, sources, watching
+from alertd.service.observing import Taken, act, act_due, settle
+from alertd.service.revising import Revision
+from alertd.service.runtime import Runtime
+from alertd.sources.base import Unreadable
+from alertd.store import schema
+from tests.core.test_rules import seen as observation
+from tests.installation import BOSS, Bell, Clock, actor
+from tests.installation import settle as move_in
+from tests.sources.test_program import sent
+from tests.threads import at_once
+
+HAND = actor("hand", Role.MANAGER)
+EVERYONE = "audience = { everyone = true }"
+ALERT = f'[[rule]]\nname = "urgent"\nsource = "board"\ndo = "alert"\n{EVERYONE}\n'
+BOARD = '[[rule]]\nname = "calm"\nsource = "board"\ndo = "board"\n'
+DRAFT = f'[[rule]]\nname = "ask"\nsource = "board"\ndo = "draft"\n{EVERYONE}\n'
+
+
+@pytest.fixture
+def town(rt: Runtime) -> Runtime:
+    move_in(rt, "taro", phone="090-0000-0001")
+    move_in(rt, "hand")
+    sources.make_source(rt, BOSS, "board", "program")
+    return rt
+
+
+def rule(rt: Runtime, text: str) -> None:
+    sources.save_book(rt, BOSS, text)
+
+
+def take(rt: Runtime, source_id: str, found: Sequence[Observation]) -> list[Taken]:
+    """Take them in one after another, as they come."""
+    taken: list[Taken] = []
+    for each in found:
+        assert isinstance(rt.now, Clock)
+        rt.now.move(milliseconds=1)
+        taken += observing.take(rt, source_id, [each])
+    return taken
+
+
+def later(version: int, **changes: Any) -> Observation:
+    return observation(**{"id": f"v{version}", "version": version, "kind": "changed", **changes})
+
+
+def told(rt: Runtime) -> list[tuple[str, str, bool]]:
+    """Every alert: its title as it is, its state, and whether it is a drill."""
+    items = watching.read_alerts(rt, BOSS, before=None, limit=50)
+    return [(item["title"], item["state"], item["drill"]) for item in reversed(items)]
+
+
+def board(rt: Runtime) -> list[tuple[str, bool]]:
+    return [(item["title"], item["urgent"]) for item in reversed(posting.read_board(rt, BOSS, before=None, limit=50))]
+
+
+def kept(rt: Runtime) -> list[Mapping[str, Any]]:
+    return list(reversed(sources.list_observations(rt, limit=50)))
+
+
+def course(rt: Runtime) -> list[str]:
+    return [f"{each['action']} {each['reason']} {each['state']}" for each in kept(rt)]
+
+
+def test_without_a_rule_nothing_goes_out_and_everything_is_kept(town: Runtime) -> None:
+    [taken] = take(town, "board", [observation()])
+    assert (taken.decision.action, taken.decision.reason) == ("ignore", "no-rule")
+    assert (told(town), board(town), course(town)) == ([], [], ["ignore no-rule done"])
+
+
+def test_a_thread_is_one_alert_to_the_same_people(town: Runtime, bell: Bell) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(title="津波警報", body="高台へ")])
+    assert told(town) == [("津波警報", "active", False)]
+    assert {"events", "work:sms"} <= set(bell.rung)
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    take(town, "board", [later(2, title="大津波警報"), later(2, title="大津波警報"), observation(title="津波警報")])
+    take(town, "board", [later(3, title="解除", kind="withdrawn")])
+    assert told(town) == [("解除", "cancelled", False)]
+    assert [each["alert"] for each in kept(town)] == [alert["id"]] * 3
+    assert course(town) == ["alert rule done", "update changed done", "stand-down withdrawn done"]
+
+
+def test_what_gets_worse_asks_again(town: Runtime) -> None:
+    rule(town, ALERT)
+    level = {"scale": "level", "title": "大雨"}
+    take(town, "board", [observation(areas=(Area("1", "西予市", 3, "レベル３大雨警報"),), **level)])
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    assert alert["body"] == "西予市：レベル３大雨警報"
+    take(town, "board", [later(2, areas=(Area("1", "西予市", 5, "レベル５大雨特別警報"),), **level)])
+    with town.store.read() as connection:
+        row = connection.execute(select(schema.alerts.c.revision, schema.alerts.c.asked_revision)).one()
+    assert tuple(row) == (2, 2)
+
+
+@pytest.mark.parametrize("standing", ["drill", "test"])
+def test_a_drill_never_goes_out_as_real(town: Runtime, standing: Any) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(standing=standing)])
+    assert told(town) == []
+    rule(town, ALERT + 'drills = "drill"\n')
+    take(town, "board", [later(2, standing=standing, title="避難")])
+    assert told(town) == ([("避難", "active", True)] if standing == "drill" else [])
+    # The same thing for real is another alert, and neither ends the other.
+    take(town, "board", [later(3, title="避難")])
+    take(town, "board", [later(4, standing=standing, kind="withdrawn")])
+    assert told(town)[-1] == ("避難", "active", False)
+
+
+def test_a_real_one_that_calls_itself_a_drill_waits_for_a_person(town: Runtime) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(title="【訓練】避難")])
+    [waiting] = kept(town)
+    assert (told(town), waiting["state"]) == ([], "waiting")
+    assert "a real alert must not say so" in waiting["fault"]
+    answer = settle(town, HAND, waiting["observation"], send=True)
+    assert (answer["state"], answer["alert"]) == ("waiting", None)
+    settle(town, HAND, waiting["observation"], send=False)
+    assert (told(town), kept(town)[0]["state"]) == ([], "stopped")
+
+
+def test_a_draft_waits_for_a_yes_and_says_what_is_true_by_then(town: Runtime) -> None:
+    rule(town, DRAFT)
+    take(town, "board", [observation(title="一報")])
+    take(town, "board", [later(2, title="二報")])
+    assert told(town) == []
+    assert course(town) == ["draft rule superseded", "draft changed waiting"]
+    [waiting] = sources.list_observations(town, limit=50, only_open=True)
+    answer = settle(town, HAND, waiting["observation"], send=True)
+    assert (told(town), answer["state"]) == ([("二報", "active", False)], "done")
+    assert kept(town)[-1]["decided_by"] == "hand"
+    with pytest.raises(Conflict):
+        settle(town, HAND, waiting["observation"], send=False)
+    with pytest.raises(NotFound):
+        settle(town, HAND, 0, send=True)
+    take(town, "board", [later(3, title="解除", kind="withdrawn")])
+    assert told(town) == [("解除", "cancelled", False)]
+
+
+def test_a_draft_that_is_withdrawn_is_never_sent(town: Runtime) -> None:
+    rule(town, DRAFT)
+    take(town, "board", [observation(), later(2, kind="withdrawn")])
+    assert sources.list_observations(town, limit=50, only_open=True) == []
+    assert (told(town), board(town)) == ([], [])
+
+
+def test_an_alert_can_be_stopped_until_its_time(town: Runtime, clock: Clock) -> None:
+    rule(town, ALERT + "stop_seconds = 60\n")
+    take(town, "board", [observation(title="一報"), observation(id="o", incident="other", title="別件")])
+    clock.move(seconds=59)
+    act_due(town)
+    assert told(town) == []
+    settle(town, HAND, kept(town)[1]["observation"], send=False)
+    take(town, "board", [later(2, title="二報")])  # goes when the first would have gone
+    clock.move(seconds=1)
+    act_due(town)
+    assert told(town) == [("二報", "active", False)]
+    assert course(town) == ["alert rule superseded", "alert rule stopped", "alert changed done"]
+
+
+def test_whoever_is_cut_off_in_the_middle_sends_once(town: Runtime, clock: Clock) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(expires_at=town.now() + timedelta(days=2))])
+    # As if it had been cut off after the post and before it was written down.
+    for state in ("due", "going"):
+        with town.store.write() as connection:
+            connection.execute(update(schema.observations).values(state=state, alert_id=None))
+            connection.execute(update(schema.incidents).values(alert_id=None))
+        clock.move(hours=1)
+        act_due(town)
+        [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+        assert kept(town)[0]["alert"] == alert["id"]
+
+
+def test_what_follows_waits_for_its_turn(town: Runtime) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(title="一報"), later(2, title="二報")])
+    first, second = (each["observation"] for each in kept(town))
+    with town.store.write() as connection:
+        connection.execute(update(schema.observations).values(state="due"))
+        connection.execute(update(schema.observations).where(schema.observations.c.id == first).values(state="going"))
+    act(town, second)
+    assert [each["state"] for each in kept(town)] == ["going", "due"]
+    act_due(town)
+    act_due(town)
+    assert [each["state"] for each in kept(town)] == ["done", "done"]
+    assert told(town) == [("二報", "active", False)]
+
+
+def test_the_same_from_many_at_once_is_one_alert(town: Runtime) -> None:
+    rule(town, ALERT)
+    taken = at_once(lambda _: take(town, "board", [observation(title="津波警報")]), range(8))
+    assert sorted(each.decision.reason for [each] in taken) == ["repeated"] * 7 + ["rule"]
+    assert told(town) == [("津波警報", "active", False)]
+    clocks = at_once(lambda _: act_due(town), range(4))
+    assert clocks == [None] * 4
+    assert len(told(town)) == 1
+
+
+def test_what_is_for_the_board_alerts_nobody_and_says_what_it_is(town: Runtime) -> None:
+    rule(town, BOARD + 'drills = "drill"\n')
+    take(
+        town,
+        "board",
+        [observation(title="お知らせ"), later(2, title="お知らせ２"), later(3, kind="withdrawn", title="終了")],
+    )
+    take(town, "board", [observation(standing="drill", title="訓練です")])
+    assert told(town) == []
+    assert board(town) == [
+        ("お知らせ", False),
+        ("【更新】お知らせ２", False),
+        ("【解除】終了", False),
+        ("【訓練】訓練です", False),
+    ]
+
+
+def test_after_an_alert_was_called_off_only_worse_begins_again(town: Runtime) -> None:
+    rule(town, ALERT)
+    level = {"scale": "level", "title": "大雨"}
+    take(town, "board", [observation(areas=(Area("1", "西予市", 3),), **level)])
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    revising.revise(town, BOSS, alert["id"], Revision("cancel", "誤報", ""))
+    take(town, "board", [later(2, areas=(Area("1", "西予市", 2),), **level)])
+    assert course(town)[-1] == "ignore closed done"
+    take(town, "board", [later(3, areas=(Area("1", "西予市", 5),), **level)])
+    assert course(town)[-1] == "alert worse done"
+    assert [state for _, state, _ in told(town)] == ["cancelled", "active"]
+
+
+def test_more_than_a_rule_may_send_waits(town: Runtime, clock: Clock) -> None:
+    rule(town, ALERT + "most_per_hour = 2\n")
+    take(town, "board", [observation(id=str(n), incident=str(n), title=f"第{n}報") for n in range(4)])
+    assert [title for title, _, _ in told(town)] == ["第0報", "第1報"]
+    assert course(town)[2:] == ["draft too-many waiting"] * 2
+    clock.move(hours=1, seconds=1)
+    take(town, "board", [observation(id="9", incident="9", title="第9報")])
+    assert told(town)[-1][0] == "第9報"
+
+
+def test_a_message_about_an_earlier_one_joins_its_incident(town: Runtime) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(id="a", incident="a", title="一報")])
+    take(
+        town,
+        "board",
+        [observation(id="b", incident="b", references=("z", "a"), version=2, title="取消", kind="withdrawn")],
+    )
+    assert told(town) == [("取消", "cancelled", False)]
+
+
+def test_a_source_shows_its_secret_and_says_what_it_was_refused_for(town: Runtime, clock: Clock) -> None:
+    made = sources.make_source(town, BOSS, "gauge", "program")
+    [answer] = sources.receive(town, "gauge", made.secret, sent())
+    assert (answer["id"], answer["action"], answer["reason"]) == ("a", "ignore", "no-rule")
+    clock.move(minutes=5)
+    with pytest.raises(Unreadable):
+        sources.receive(town, "gauge", made.secret, b"<html>")
+    [_, gauge] = sources.list_sources(town)
+    assert gauge["succeeded_at"] < gauge["failed_at"]
+    assert gauge["fault"] == "line 1: this is not JSON: Expecting value"
+    renewed = sources.renew_secret(town, BOSS, "gauge")
+    for name, secret in (("gauge", made.secret), ("gauge", ""), ("nobody", renewed.secret)):
+        with pytest.raises(Unauthenticated):
+            sources.receive(town, name, secret, sent())
+    assert sources.receive(town, "gauge", renewed.secret, sent())[0]["reason"] == "repeated"
+
+
+def test_a_source_must_have_a_name_of_its_own_and_a_kind(town: Runtime) -> None:
+    with pytest.raises(Conflict):
+        sources.make_source(town, BOSS, "board", "program")
+    for name, kind, field in (("a b", "cap", "id"), ("x" * 51, "cap", "id"), ("new", "fax", "kind")):
+        with pytest.raises(Invalid) as caught:
+            sources.make_source(town, BOSS, name, kind)
+        assert [each for each, _ in caught.value.details] == [field]
+    with pytest.raises(Invalid):
+        sources.renew_secret(town, BOSS, "nobody")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (ALERT.replace('"board"', '"fax"'), ["rule.0.source"]),
+        (BOARD + 'board = "nowhere"\n', ["rule.0.board"]),
+        (ALERT + 'plan = "nothing"\n', ["rule.0.plan"]),
+        (ALERT.replace("everyone = true", 'groups = ["nobody"]'), ["rule.0.audience.groups"]),
+        (ALERT.replace("everyone = true", 'people = ["taro", "x"]'), ["rule.0.audience.people"]),
+    ],
+)
+def test_a_rule_may_name_only_what_is_there(town: Runtime, text: str, fields: list[str]) -> None:
+    rule(town, ALERT)
+    with pytest.raises(Invalid) as caught:
+        rule(town, text)
+    assert [field for field, _ in caught.value.details] == fields
+    assert [book["text"] for book in sources.read_book(town)] == [ALERT]
+
+
+def test_rules_that_somebody_else_has_changed_are_not_overwritten(town: Runtime) -> None:
+    first = sources.save_book(town, BOSS, ALERT, on_version=0)
+    sources.save_book(town, BOSS, BOARD, on_version=first["version"])
+    with pytest.raises(Conflict):
+        sources.save_book(town, BOSS, DRAFT, on_version=first["version"])
+    assert [book["text"] for book in sources.read_book(town)] == [BOARD, ALERT]
+
+
+def test_a_source_posts_in_its_own_name_and_is_in_nobodys_audience(town: Runtime) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation()])
+    [post] = posting.read_board(town, BOSS, before=None, limit=5)
+    assert observing.author_of("board") in str(post)
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    assert watching.summarise(town, alert["id"])["recipients"] == 2
