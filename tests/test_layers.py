@@ -56,7 +56,8 @@ TABLE: Final = (
     Room("alertd.sources",    may=("alertd.core", "alertd.sources.base", "alertd.sources.xml")),
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),
     # The channels themselves are handed in; the web knows what a channel is, not which there are.
-    Room("alertd.web",        may=("alertd.core", "alertd.service", "alertd.hub", "alertd.web", "channels.base")),
+    Room("alertd.web",
+         may=("alertd.core", "alertd.service", "alertd.hub", "alertd.sources.base", "alertd.web", "channels.base")),
     # One channel knows nothing of another.
     Room("channels",          may=("alertd.core", "channels.base")),
     Room("channels.push_crypto", may=("alertd.core", "channels.base")),

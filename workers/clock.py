@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import escalating, heartbeat, revising, rollout, self_test
+from alertd.service import escalating, heartbeat, observing, revising, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.rollout import Slice
 from alertd.service.runtime import Runtime
@@ -63,6 +63,7 @@ class Clock:
         self._stopping = threading.Event()
         self._duties: tuple[Callable[[], None], ...] = (
             self._expire,
+            self._observe,
             self._escalate,
             self._lapse,
             self._apply_receipts,
@@ -117,6 +118,9 @@ class Clock:
             closed = alerts.expire(connection, self._rt.now())
         for alert_id in closed:
             self._rt.bell.changed(alert_id)
+
+    def _observe(self) -> None:
+        observing.act_due(self._rt)
 
     def _escalate(self) -> None:
         with self._rt.store.write() as connection:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.errors import Conflict, Invalid, Unauthenticated
+from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from alertd.core.ids import given_id_fault
 from alertd.core.observation import Observation, clean
 from alertd.core.rules import Rule
@@ -53,11 +53,11 @@ def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str) -> MadeSou
 
 
 def renew_secret(rt: Runtime, actor: Actor, source_id: str) -> MadeSource:
-    """Another secret in place of a source's own, which ends. Raises Invalid when there is no such source."""
+    """Another secret in place of a source's own, which ends. Raises NotFound."""
     secret = secrets.token_urlsafe(32)
     with rt.store.write() as connection:
         if not sources.change(connection, source_id, {"secret_hash": _hash(secret)}):
-            raise Invalid([("id", f"there is no source {source_id!r}")])
+            raise NotFound(f"there is no source {source_id!r}")
         _record(connection, rt, actor, "source.renew", source_id, {})
     return MadeSource(source_id, secret)
 
@@ -78,17 +78,24 @@ def list_sources(rt: Runtime) -> list[dict[str, Any]]:
     ]
 
 
-def receive(rt: Runtime, source_id: str, secret: str, raw: bytes) -> list[dict[str, Any]]:
-    """Take in a message that a source has sent, and what became of each observation in it.
-
-    Raises Unauthenticated, alike for a wrong secret and for no such source; Unreadable, which is kept as the source's
-    fault; DiskFull.
-    """
+def require_source(rt: Runtime, source_id: str, secret: str) -> None:
+    """Raises Unauthenticated, alike for a wrong secret and for no such source."""
     with rt.store.read() as connection:
         row = sources.get(connection, source_id)
     # Compared in any case, so that an answer tells nobody which names there are.
     if not hmac.compare_digest(row["secret_hash"] if row else _hash(""), _hash(secret)) or row is None:
         raise Unauthenticated("send this source's secret as a bearer token")
+
+
+def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
+    """Take in a message that a source has sent, and what became of each observation in it.
+
+    Raises Unreadable, which is kept as the source's fault; NotFound, DiskFull.
+    """
+    with rt.store.read() as connection:
+        row = sources.get(connection, source_id)
+    if row is None:
+        raise NotFound(f"there is no source {source_id!r}")
     try:
         found: Sequence[Observation] = READERS[row["kind"]](raw)
     except Unreadable as fault:
@@ -105,13 +112,13 @@ def _heard(rt: Runtime, source_id: str, values: Row) -> None:
 
 
 def read_book(rt: Runtime) -> list[dict[str, Any]]:
-    """The last versions of the rule book, the one in force first."""
+    """The last versions of the rule book, the one in force first; before there is any, an empty one."""
     with rt.store.read() as connection:
         found = sources.books(connection, _BOOKS_SHOWN)
     return [
         {"version": row["id"], "text": row["text"], "by": row["made_by"], "at": _time(row["created_at"])}
         for row in found
-    ]
+    ] or [{"version": 0, "text": "", "by": None, "at": None}]
 
 
 def save_book(rt: Runtime, actor: Actor, text: str, on_version: int | None = None) -> dict[str, Any]:

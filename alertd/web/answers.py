@@ -313,6 +313,58 @@ class TokenAnswer(BaseModel):
     role: RoleWord
 
 
+class SourceAnswer(BaseModel):
+    """A source: when it was last heard, and what was wrong when something it sent was last refused."""
+
+    id: str
+    kind: str
+    succeeded_at: str | None
+    failed_at: str | None
+    fault: str | None
+
+
+class SecretAnswer(BaseModel):
+    id: str
+    secret: str
+
+
+class RuleBookAnswer(BaseModel):
+    """A version of the rules, 0 before there are any; `text` is TOML."""
+
+    version: int
+    text: str
+    by: str | None
+    at: str | None
+
+
+class DecidedAnswer(BaseModel):
+    """What became of an observation that waited. `fault`: why it still does."""
+
+    state: str
+    alert: str | None
+    fault: str | None
+
+
+class ObservationAnswer(DecidedAnswer):
+    """What was observed, what was decided, why, and what came of it."""
+
+    observation: int
+    source: str
+    id: str
+    version: int
+    standing: str
+    title: str
+    body: str
+    observed_at: str
+    received_at: str
+    action: str
+    reason: str
+    rule: str | None
+    due_at: str | None
+    decided_by: str | None
+    post: str | None
+
+
 class IdAnswer(BaseModel):
     id: str
 

@@ -12,10 +12,12 @@ from alertd.service import (
     directory,
     exporting,
     importing,
+    observing,
     planning,
     posting,
     reaching,
     revising,
+    sources,
     templates,
     watching,
 )
@@ -29,6 +31,7 @@ from alertd.web.limits import TESTS
 _ROOT: Final = "/api/v1"
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
 IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
+_OPEN: Final = Query("open", "true: only what can still be sent or stopped", ("true", "false"))
 _STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated", "supervisors"))
 
 
@@ -266,6 +269,52 @@ async def post_test(call: Call) -> Response:
     return JSONResponse({"alert": await in_thread(lambda: reaching.send_test(web.rt, call.actor))}, 201)
 
 
+async def get_sources(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: sources.list_sources(rt)), "next": None})
+
+
+async def post_source(call: Call) -> Response:
+    rt, body = web_of(call.request).rt, call.body
+    made = await in_thread(lambda: sources.make_source(rt, call.actor, body.id, body.kind))
+    return JSONResponse({"id": made.id, "secret": made.secret}, 201)
+
+
+async def post_secret(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    made = await in_thread(lambda: sources.renew_secret(rt, call.actor, call.path("id")))
+    return JSONResponse({"id": made.id, "secret": made.secret}, 201)
+
+
+async def get_rules(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse((await in_thread(lambda: sources.read_book(rt)))[0])
+
+
+async def put_rules(call: Call) -> Response:
+    rt, body = web_of(call.request).rt, call.body
+    return JSONResponse(await in_thread(lambda: sources.save_book(rt, call.actor, body.text, body.on_version)))
+
+
+async def get_observations(call: Call) -> Response:
+    rt, limit = web_of(call.request).rt, read_limit(call.request)
+    query = call.request.query_params
+    before, only_open = _number(query.get("cursor")), query.get("open") == "true"
+    items = await in_thread(lambda: sources.list_observations(rt, before=before, limit=limit + 1, only_open=only_open))
+    return page_answer(items, limit, lambda item: str(item["observation"]))
+
+
+async def post_decision(call: Call) -> Response:
+    rt, body = web_of(call.request).rt, call.body
+    number = _number(call.path("id")) or 0
+    return JSONResponse(await in_thread(lambda: observing.settle(rt, call.actor, number, send=body.send)))
+
+
+def _number(text: str | None) -> int | None:
+    """The number of an observation; None for what is none."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 ENDPOINTS: Final = (
     Endpoint("POST", f"{_ROOT}/posts", Role.MANAGER, "Post; an urgent post becomes an alert", post_posts,
              answers.PostedAnswer, models.PostBody, 201,
@@ -315,6 +364,19 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/boards", Role.ADMIN, "Boards", get_boards, answers.PageAnswer[answers.NameAnswer]),
     Endpoint("PUT", f"{_ROOT}/boards/{{id}}", Role.ADMIN, "Make or rename a board", put_board, answers.NameAnswer,
              models.BoardBody),
+    Endpoint("GET", f"{_ROOT}/sources", Role.MANAGER, "Sources, and when they were last heard", get_sources,
+             answers.PageAnswer[answers.SourceAnswer]),
+    Endpoint("POST", f"{_ROOT}/sources", Role.ADMIN, "Make a source", post_source, answers.SecretAnswer,
+             models.SourceBody, 201),
+    Endpoint("POST", f"{_ROOT}/sources/{{id}}/secret", Role.ADMIN, "Another secret for a source", post_secret,
+             answers.SecretAnswer, status=201),
+    Endpoint("GET", f"{_ROOT}/rules", Role.MANAGER, "The rules in force", get_rules, answers.RuleBookAnswer),
+    Endpoint("PUT", f"{_ROOT}/rules", Role.ADMIN, "Put rules in force", put_rules, answers.RuleBookAnswer,
+             models.RuleBookBody),
+    Endpoint("GET", f"{_ROOT}/observations", Role.MANAGER, "What sources said, and what became of it",
+             get_observations, answers.PageAnswer[answers.ObservationAnswer], query=(CURSOR, LIMIT, _OPEN)),
+    Endpoint("POST", f"{_ROOT}/observations/{{id}}/decision", Role.MANAGER, "Send what waits, or stop it",
+             post_decision, answers.DecidedAnswer, models.DecisionBody),
     Endpoint("POST", f"{_ROOT}/tokens", Role.ADMIN, "Make a bearer token", post_token, answers.TokenAnswer,
              models.TokenBody, 201),
     Endpoint("DELETE", f"{_ROOT}/tokens/{{id}}", Role.ADMIN, "Revoke a token", delete_token, None, status=204),

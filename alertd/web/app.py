@@ -17,7 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alertd.core.errors import DiskFull, Fault, StoreUnavailable, TooMany
-from alertd.web import api, health, hooks, metrics, pages, sockets
+from alertd.web import api, health, hooks, intake, metrics, pages, sockets
 from alertd.web.bodies import STATUS, error_response, status_code_name
 from alertd.web.context import Web
 from alertd.web.endpoints import openapi, routes
@@ -35,7 +35,9 @@ Background = Callable[[], Awaitable[None]]
 
 def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
     """The web application. `background` runs as long as it does; when one of them ends, the process must end too."""
-    document = openapi(api.ENDPOINTS, (*sockets.OTHERS, *hooks.OTHERS, *health.OTHERS, *metrics.OTHERS, *letter.OTHERS))
+    document = openapi(
+        api.ENDPOINTS, (*sockets.OTHERS, *hooks.OTHERS, *intake.OTHERS, *health.OTHERS, *metrics.OTHERS, *letter.OTHERS)
+    )
 
     async def describe(_request: Request) -> Response:
         return JSONResponse(document)
@@ -62,6 +64,7 @@ def build_app(web: Web, background: tuple[Background, ...]) -> Starlette:
             WebSocketRoute("/api/v1/stream", sockets.stream_endpoint),
             *routes(api.ENDPOINTS),
             *hooks.routes,
+            *intake.routes,
             *health.routes,
             *metrics.routes,
             *pages.routes,

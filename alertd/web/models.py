@@ -36,6 +36,7 @@ from alertd.service.directory import NAME_MAX, PersonDraft
 from alertd.service.posting import Draft
 from alertd.service.reaching import LABEL_MAX
 from alertd.service.revising import Revision
+from alertd.service.rule_book import TEXT_MAX as RULES_TEXT_MAX
 
 ENDPOINT_MAX = 2_048
 
@@ -114,6 +115,24 @@ class TemplateFieldBody(Body):
 
     name: Annotated[str, Field(min_length=1, max_length=FIELD_MAX)]
     example: Annotated[str, Field(max_length=VALUE_MAX)]
+
+
+class SourceBody(Body):
+    id: Id
+    kind: Annotated[str, Field(max_length=20)]
+
+
+class RuleBookBody(Body):
+    """All the rules, in the order in which they are tried, as TOML. `on_version`: what was read when it was written."""
+
+    text: Annotated[str, Field(max_length=RULES_TEXT_MAX)]
+    on_version: int | None = None
+
+
+class DecisionBody(Body):
+    """What is to become of an observation that waits."""
+
+    send: bool
 
 
 class TemplateBody(Body):

@@ -50,7 +50,7 @@ def clear_session(web: Web, response: Response) -> None:
 async def authenticate(connection: HTTPConnection, bearer: str | None = None) -> Actor:
     """Whoever asks, by bearer token (`bearer`, or the header) or by session. Raises Unauthenticated or TooMany."""
     web = web_of(connection)
-    token = bearer if bearer is not None else _bearer(connection.headers)
+    token = bearer if bearer is not None else bearer_of(connection.headers)
     session = connection.cookies.get(cookie_name(web))
     if token is None and session is None:
         raise Unauthenticated("sign in, or send a bearer token")
@@ -83,7 +83,8 @@ async def require(request: Request, role: Role) -> Actor:
     return actor
 
 
-def _bearer(headers: Headers) -> str | None:
+def bearer_of(headers: Headers) -> str | None:
+    """The bearer token of a request; RFC 6750 section 2.1."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 

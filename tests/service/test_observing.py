@@ -261,19 +261,21 @@ def test_a_message_about_an_earlier_one_joins_its_incident(town: Runtime) -> Non
 
 def test_a_source_shows_its_secret_and_says_what_it_was_refused_for(town: Runtime, clock: Clock) -> None:
     made = sources.make_source(town, BOSS, "gauge", "program")
-    [answer] = sources.receive(town, "gauge", made.secret, sent())
+    sources.require_source(town, "gauge", made.secret)
+    [answer] = sources.receive(town, "gauge", sent())
     assert (answer["id"], answer["action"], answer["reason"]) == ("a", "ignore", "no-rule")
     clock.move(minutes=5)
     with pytest.raises(Unreadable):
-        sources.receive(town, "gauge", made.secret, b"<html>")
+        sources.receive(town, "gauge", b"<html>")
     [_, gauge] = sources.list_sources(town)
     assert gauge["succeeded_at"] < gauge["failed_at"]
     assert gauge["fault"] == "line 1: this is not JSON: Expecting value"
     renewed = sources.renew_secret(town, BOSS, "gauge")
     for name, secret in (("gauge", made.secret), ("gauge", ""), ("nobody", renewed.secret)):
         with pytest.raises(Unauthenticated):
-            sources.receive(town, name, secret, sent())
-    assert sources.receive(town, "gauge", renewed.secret, sent())[0]["reason"] == "repeated"
+            sources.require_source(town, name, secret)
+    sources.require_source(town, "gauge", renewed.secret)
+    assert sources.receive(town, "gauge", sent())[0]["reason"] == "repeated"
 
 
 def test_a_source_must_have_a_name_of_its_own_and_a_kind(town: Runtime) -> None:
@@ -283,8 +285,9 @@ def test_a_source_must_have_a_name_of_its_own_and_a_kind(town: Runtime) -> None:
         with pytest.raises(Invalid) as caught:
             sources.make_source(town, BOSS, name, kind)
         assert [each for each, _ in caught.value.details] == [field]
-    with pytest.raises(Invalid):
-        sources.renew_secret(town, BOSS, "nobody")
+    for act_on in (lambda: sources.renew_secret(town, BOSS, "nobody"), lambda: sources.receive(town, "nobody", b"")):
+        with pytest.raises(NotFound):
+            act_on()
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ async def test_it_is_valid_openapi_3_1_and_describes_every_call(standing_town: T
         ("POST", "/a/{token}"),
         ("POST", "/a/{token}/opened"),
         ("POST", "/b/{token}"),
+        ("POST", "/api/v1/sources/{id}"),
         ("POST", "/hooks/twilio/status"),
         ("POST", "/hooks/twilio/inbound"),
         ("GET", "/health/live"),
@@ -90,6 +91,9 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("PUT", f"/people/{post}"): {"name": "x"},
         ("PUT", f"/groups/{post}"): {"name": "x"},
         ("PUT", f"/boards/{post}"): {"name": "x"},
+        ("POST", "/sources"): {"id": "gauge", "kind": "program"},
+        ("PUT", "/rules"): {"text": ""},
+        ("POST", f"/observations/{post}/decision"): {"send": False},
         ("POST", "/tokens"): {"person": "robot", "role": "staff"},
         ("POST", "/me/subscriptions"): {
             "endpoint": "https://fcm.googleapis.com/x", "keys": {"p256dh": VAPID.public_key, "auth": "A" * 22},
