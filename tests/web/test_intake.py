@@ -92,6 +92,7 @@ async def test_what_cannot_be_read_is_refused_with_its_line(town: Town, raw: byt
 
 async def test_a_message_beyond_the_limit_is_not_read(town: Town) -> None:
     secret = await make(town, "cap", "cap")
+
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(5):
             yield b"x" * 1_000_000
