@@ -57,7 +57,8 @@ TABLE: Final = (
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),
     # The channels themselves are handed in; the web knows what a channel is, not which there are.
     Room("alertd.web",
-         may=("alertd.core", "alertd.service", "alertd.hub", "alertd.sources.base", "alertd.web", "channels.base")),
+         may=("alertd.core", "alertd.service", "alertd.hub", "alertd.sources.base", "alertd.sources.registry",
+              "alertd.web", "channels.base")),
     # One channel knows nothing of another.
     Room("channels",          may=("alertd.core", "channels.base")),
     Room("channels.push_crypto", may=("alertd.core", "channels.base")),

@@ -305,7 +305,7 @@ def _condition_faults(when: When) -> list[tuple[str, str]]:
         if scale not in SCALES:
             faults.append((f"when.at_least.{scale}", f"is no scale: there are {', '.join(SCALES)}"))
         elif degree not in SCALES[scale]:
-            faults.append((f"when.at_least.{scale}", f"must be one of {', '.join(SCALES[scale])}"))
+            faults.append((f"when.at_least.{scale}", f"must be among {', '.join(SCALES[scale])}"))
     for name, values in (
         ("types", when.types),
         ("hazards", when.hazards),

@@ -150,6 +150,12 @@ def list_observations(
     return [_view(row) for row in found]
 
 
+def count_waiting(rt: Runtime) -> int:
+    """How many observations can still be sent or stopped."""
+    with rt.store.read() as connection:
+        return sources.count_pending(connection)
+
+
 def _view(row: Row) -> dict[str, Any]:
     return {
         "observation": row["id"],
@@ -159,6 +165,8 @@ def _view(row: Row) -> dict[str, Any]:
         "standing": row["standing"],
         "title": row["draft"]["title"],
         "body": row["draft"]["body"],
+        "severity": row["draft"]["severity"],
+        "audience": row["draft"]["audience"],
         "observed_at": row["content"]["observed_at"],
         "received_at": _time(row["received_at"]),
         "action": row["action"],

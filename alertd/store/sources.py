@@ -126,6 +126,12 @@ def count_alerts(connection: Connection, source_id: str, rule: str, after: datet
     return int(connection.execute(query).scalar_one())
 
 
+def count_pending(connection: Connection) -> int:
+    """How many observations can still be sent or stopped."""
+    query = select(func.count()).select_from(observations).where(observations.c.state.in_(PENDING))
+    return int(connection.execute(query).scalar_one())
+
+
 def page(connection: Connection, before: int | None, limit: int, *, only_open: bool = False) -> list[Row]:
     """What was observed, newest first; `only_open`: what somebody can still send or stop."""
     query = select(observations, incidents.c.standing).join(incidents, incidents.c.id == observations.c.incident_id)

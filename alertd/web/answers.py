@@ -355,6 +355,8 @@ class ObservationAnswer(DecidedAnswer):
     standing: str
     title: str
     body: str
+    severity: str
+    audience: dict[str, Any]
     observed_at: str
     received_at: str
     action: str

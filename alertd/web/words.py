@@ -76,6 +76,23 @@ RUNGS: Final = (
 UNKNOWABLE: Final = frozenset({("webpush", "delivered"), ("sms", "displayed"), ("email", "displayed")})
 
 # Who vouches for a rung.
+ACTIONS: Final = {
+    "ignore": marked("Not sent"),
+    "board": marked("Put on the board"),
+    "draft": marked("Written as a draft"),
+    "alert": marked("Alert"),
+    "update": marked("Update of what was sent"),
+    "stand-down": marked("Said that it is over"),
+}
+
+OBSERVED_STATES: Final = {
+    "due": marked("goes out soon"),
+    "going": marked("goes out now"),
+    "waiting": marked("waits for a person"),
+    "stopped": marked("stopped by a person"),
+    "superseded": marked("a later one took its place"),
+}
+
 SOURCES: Final = {
     "primary": marked("says the provider"),
     "secondary": marked("says the second provider"),
@@ -119,6 +136,17 @@ _REFUSALS: Final = tuple(
             r"says that it is a drill, but drill is false.*",
             marked("The title says drill, but this is a real alert. Change the title, or choose drill."),
         ),
+        (r"Field required", marked("This is missing.")),
+        (r"Extra inputs are not permitted", marked("There is nothing of this name.")),
+        (r"(Input should be|must be among) (?P<choices>.+)", marked("It must be: %(choices)s.")),
+        (r"there is no source '(?P<name>.+)'", marked("There is no source “%(name)s”.")),
+        (r"must say who is alerted: .*", marked("Say who is alerted: everyone, or at least one group.")),
+        (r"are not TOML: (?P<why>.+)", marked("This is not TOML: %(why)s.")),
+        (
+            r"somebody has saved other rules meanwhile.*",
+            marked("Somebody has saved other rules meanwhile. Look at them, then save yours again."),
+        ),
+        (r"what it follows was not sent.*", marked("What it follows was not sent. Send this one instead, or stop it.")),
         (r"is not your password", marked("That is not your password.")),
         (r"must not hold control characters", marked("This holds characters that cannot be sent.")),
         (r"must be one of (?P<choices>.+)", marked("Please choose one.")),

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from alertd.core.errors import NotFound
 from alertd.core.roles import Role
-from alertd.service import directory, posting, watching
+from alertd.service import directory, posting, sources, watching
 from alertd.service.runtime import Actor, Runtime
 from alertd.web.context import in_thread
 from alertd.web.pages.versions import earlier_of
@@ -20,15 +20,24 @@ async def show_board(request: Request) -> Response:
     page, actor = await signed_in(request)
     rt, before = page.web.rt, request.query_params.get("before")
 
-    def read() -> tuple[list[dict[str, Any]], dict[str, str], dict[str, dict[str, Any] | None]]:
+    def read() -> tuple[list[dict[str, Any]], dict[str, str], dict[str, dict[str, Any] | None], int]:
+        waiting = sources.count_waiting(rt) if actor.may(Role.MANAGER) else 0
         posts = posting.read_board(rt, actor, before=before, limit=PAGE_SIZE + 1)
         boards = {board["id"]: board["name"] for board in directory.list_boards(rt)}
         alerts = {post["id"]: _alert_of(rt, actor, post) for post in posts[:PAGE_SIZE]}
-        return posts, boards, alerts
+        return posts, boards, alerts, waiting
 
-    posts, boards, alerts = await in_thread(read)
+    posts, boards, alerts, waiting = await in_thread(read)
     older = posts[PAGE_SIZE - 1]["id"] if len(posts) > PAGE_SIZE else None
-    return page.respond("board.html", posts=posts[:PAGE_SIZE], boards=boards, alerts=alerts, older=older, before=before)
+    return page.respond(
+        "board.html",
+        posts=posts[:PAGE_SIZE],
+        boards=boards,
+        alerts=alerts,
+        older=older,
+        before=before,
+        waiting=waiting,
+    )
 
 
 async def show_post(request: Request) -> Response:

@@ -1,0 +1,78 @@
+"""Sources and rules in a browser: what waits is sent with one tap, as what it is."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.town import Town
+
+RULES = """
+[[rule]]
+name = "水位"
+source = "{source}"
+do = "draft"
+audience = {{ groups = ["bousai"] }}
+drills = "drill"
+"""
+LONG = "肱川の水位が氾濫危険水位を超えました。流域の職員はただちに避難所を開設してください。" * 3
+
+
+def observe(town: Town, source: str, secret: str, **said: Any) -> None:
+    """Say something as a source does."""
+    told = {"id": said["title"][:50], "standing": "actual", "observed_at": "2026-11-22T18:00:00+09:00", **said}
+    town.call("POST", f"/sources/{source}", told, Authorization=f"Bearer {secret}")
+
+
+def settle(town: Town, source: str) -> str:
+    """A source with a rule by which what it says waits for a person; its secret."""
+    secret = str(town.call("POST", "/sources", {"id": source, "kind": "program"})["secret"])
+    town.call("PUT", "/rules", {"text": RULES.format(source=source)})
+    return secret
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
+def test_sources_in_every_look(town: Town, visit: Visitor, language: str, theme: str, size: dict[str, int]) -> None:
+    town.run("person", "role", "--person", "admin", "--role", "admin")
+    source = f"river-{language}-{theme}-{size['width']}"
+    secret = settle(town, source)
+    observe(town, source, secret, title=LONG[:190], body=LONG, scale="level", areas=[
+        {"code": "3821400", "name": "西予市", "rank": 4, "words": "レベル４氾濫危険警報"},
+    ])  # fmt: skip
+    observe(town, source, secret, title="訓練の水位", standing="drill")
+    page = visit("admin", color_scheme=theme, viewport=size)
+    found = {}
+
+    def look(name: str) -> None:
+        found[name] = complaints(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+    page.goto(f"{town.url}/sources?lang={language}")
+    look("sources")
+    page.locator("#id").fill("a b")
+    page.locator("#kind").select_option("cap")
+    page.locator("button.big").last.click()
+    page.locator("#fault-id").wait_for()
+    look("sources, refused")
+    page.goto(f"{town.url}/rules")
+    look("rules")
+    page.locator("#text").fill("[[rule]]")
+    page.locator("button.big").click()
+    page.locator("#faults").wait_for()
+    look("rules, refused")
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_a_manager_sends_what_waits(town: Town, visit: Visitor) -> None:
+    secret = settle(town, "gauge")
+    boss = visit("boss")
+    observe(town, "gauge", secret, title="浸水しています", body="高台へ")
+    boss.goto(f"{town.url}/board")
+    boss.locator(".waits a").click()
+    waiting = boss.locator(".observation", has_text="浸水しています")
+    expect(waiting).to_contain_text("防災課")
+    waiting.get_by_role("button", name="【本番】実際の警報として送信").click()
+    expect(boss.locator("h1")).to_contain_text("浸水しています")
+    expect(boss.locator(".banner")).to_contain_text("実際の警報")

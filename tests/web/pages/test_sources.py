@@ -1,0 +1,119 @@
+"""The pages of sources and rules: what waits is sent or stopped, rules are looked at before they are in force."""
+
+import re
+from typing import Any
+
+import pytest
+
+from alertd.core.roles import Role
+from alertd.service import observing, sources, watching
+from tests.core.test_rules import seen as observation
+from tests.installation import BOSS, actor
+from tests.web.pages.visitor import Enter, Site
+
+ADMIN = actor("admin", Role.ADMIN)
+ALERT = '[[rule]]\nname = "ask"\nsource = "river"\ndo = "{do}"\naudience = {{ everyone = true }}\n'
+
+
+def wait(site: Site, do: str = "draft", **changes: Any) -> int:
+    """Something that waits; its number."""
+    if not sources.list_sources(site.rt):
+        sources.make_source(site.rt, ADMIN, "river", "program")
+    sources.save_book(site.rt, ADMIN, ALERT.format(do=do) + 'drills = "drill"\nstop_seconds = 60\n')
+    [taken] = observing.take(site.rt, "river", [observation(**changes)])
+    assert taken.id is not None
+    return taken.id
+
+
+def alerts(site: Site) -> list[tuple[str, bool]]:
+    return [(each["title"], each["drill"]) for each in watching.read_alerts(site.rt, BOSS, before=None, limit=9)]
+
+
+@pytest.mark.parametrize(("standing", "button", "drill"), [("actual", "REAL ALERT", False), ("drill", "DRILL", True)])
+def test_what_waits_is_sent_as_what_it_is(site: Site, enter: Enter, standing: str, button: str, drill: bool) -> None:
+    number = wait(site, standing=standing, title="浸水", body="一行目\n二行目")
+    boss = enter("boss")
+    assert "1 messages of sources wait for you" in boss.get("/board").text
+    assert "messages of sources wait" not in enter("viewer").get("/board").text
+    shown = boss.get("/sources")
+    assert f"Send it as a {button}" in shown.text
+    sent = boss.submit(shown, f"/observations/{number}", ("step", "send"))
+    assert "浸水" in sent.text
+    assert alerts(site) == [("浸水", drill)]
+    late = boss.submit(shown, f"/observations/{number}", ("step", "stop"))
+    assert "This was sent or stopped already." in late.text
+    assert "messages of sources wait" not in boss.get("/board").text
+
+
+def test_what_goes_by_itself_can_be_stopped(site: Site, enter: Enter) -> None:
+    number = wait(site, do="alert")
+    boss = enter("boss")
+    shown = boss.get("/sources")
+    assert "Goes out by itself at" in shown.text
+    assert "It is stopped" in boss.submit(shown, f"/observations/{number}", ("step", "stop")).text
+    assert "stopped by a person" in boss.get("/sources").text
+    assert alerts(site) == []
+
+
+def test_what_cannot_be_sent_says_why(site: Site, enter: Enter) -> None:
+    number = wait(site, title="【訓練】避難")
+    boss = enter("boss")
+    told = boss.submit(boss.get("/sources"), f"/observations/{number}", ("step", "send")).text
+    assert "It could not be sent. The reason stands below." in told
+    assert "The title says drill, but this is a real alert." in told
+    assert alerts(site) == []
+
+
+def test_staff_and_viewers_see_none_of_it(site: Site, enter: Enter) -> None:
+    number = wait(site)
+    boss, viewer = enter("boss"), enter("viewer")
+    csrf = viewer.get("/board").csrf
+    for path in ("/sources", "/rules"):
+        assert viewer.get(path).status == 403
+    assert viewer.post(f"/observations/{number}", ("csrf", csrf), ("step", "send")).status == 403
+    # A manager reads rules and makes no source.
+    csrf = boss.get("/rules").csrf
+    assert "readonly" in boss.get("/rules").text
+    for path in ("/sources", "/sources/river/secret", "/rules"):
+        assert boss.post(path, ("csrf", csrf), ("id", "x"), ("kind", "cap")).status == 403
+    assert enter("admin").post(f"/observations/{number}", ("step", "send")).status == 403  # without the form's mark
+    assert alerts(site) == []
+
+
+def test_a_source_is_made_and_its_secret_is_shown_once(site: Site, enter: Enter) -> None:
+    admin = enter("admin")
+    made = admin.submit(admin.get("/sources"), "/sources", ("id", "river"), ("kind", "program"))
+    found = re.search(r'class="secret"[^>]*>([\w-]+)<', made.text)
+    assert found
+    sources.require_source(site.rt, "river", found[1])
+    listed = admin.get("/sources")
+    assert found[1] not in listed.text
+    assert "not heard yet" in listed.text
+    renewed = re.search(r'class="secret"[^>]*>([\w-]+)<', admin.submit(listed, "/sources/river/secret").text)
+    assert renewed
+    sources.require_source(site.rt, "river", renewed[1])
+    for name, told in (("river", "There is one of this name."), ("a b", "letters"), ("", "letters")):
+        refused = admin.submit(listed, "/sources", ("id", name), ("kind", "cap"))
+        assert (refused.status, told in refused.text) == (422, True), name
+
+
+def test_rules_are_saved_whole_or_not_at_all(site: Site, enter: Enter) -> None:
+    sources.make_source(site.rt, ADMIN, "river", "program")
+    admin = enter("admin")
+    shown = admin.get("/rules")
+    text = ALERT.format(do="alert")
+    version = re.search(r'name="version" value="(\d+)"', shown.text)
+    assert version
+    assert "saved and in force" in admin.submit(shown, "/rules", ("version", version[1]), ("text", text)).text
+    late = admin.submit(shown, "/rules", ("version", version[1]), ("text", "# mine"))
+    assert (late.status, "Somebody has saved other rules meanwhile" in late.text) == (422, True)
+    assert "# mine" in late.text
+    now = re.search(r'name="version" value="(\d+)"', admin.get("/rules").text)
+    assert now
+    bad = text.replace("alert", "shout") + "<script>"
+    refused = admin.submit(shown, "/rules", ("version", now[1]), ("text", bad))
+    assert refused.status == 422
+    assert "&lt;script&gt;" in refused.text
+    wrong = admin.submit(shown, "/rules", ("version", now[1]), ("text", text.replace('"alert"', '"shout"')))
+    assert "<code>rule.0.do</code>" in wrong.text
+    assert [book["text"] for book in sources.read_book(site.rt)] == [text]
