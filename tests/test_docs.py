@@ -7,7 +7,9 @@ from typing import Final
 import pytest
 
 from alertd.core.delivery import State
+from alertd.core.rules import Reason
 from alertd.core.stream import Close
+from alertd.sources.registry import KINDS
 from alertd.web import metrics
 from alertd.web.api import ENDPOINTS
 from alertd.web.endpoints import Endpoint
@@ -43,6 +45,11 @@ def test_every_close_code_is_listed(code: Close) -> None:
 @pytest.mark.parametrize("state", State)
 def test_every_state_says_what_it_claims(state: State) -> None:
     assert f"| {state.value} |" in (DOCS / "concepts.md").read_text()
+
+
+@pytest.mark.parametrize("word", [*Reason, *KINDS])
+def test_every_reason_and_every_kind_of_source_is_explained(word: str) -> None:
+    assert f"`{word}`" in (DOCS / "sources.md").read_text()
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
