@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from alertd.store import credentials
 from tests.browser.conftest import Visitor
 from tests.browser.test_accessibility import LOOKS, complaints
-from tests.browser.test_worker import ANSWER, Phone, payload
+from tests.browser.test_worker import ANSWER, FULL, Phone, payload
 from tests.browser.town import Town
 
 SAFE = {"question": "無事ですか？", "choices": [{"id": "safe", "label": "無事"}, {"id": "hurt", "label": "助けが必要"}]}
@@ -25,6 +25,14 @@ REFUSED = """async () => {
 TEN_MINUTES_AGO = """async () => {
   for (const entry of await Outbox.list()) await Outbox.put({ ...entry, given: entry.given - 600000 });
 }"""
+HOLD_THE_TURN = "() => { navigator.locks.request('alertd-outbox', () => new Promise(() => {})); }"
+HEAR = """() => {
+  window.heard = [];
+  const line = document.querySelector("[data-line]");
+  const note = () => { if (line.ariaLive === "polite") window.heard.push(line.textContent); };
+  new MutationObserver(note).observe(line, { childList: true });
+}"""
+COME_BACK = "() => { document.dispatchEvent(new Event('visibilitychange')); }"
 LOGIN_PAGE = "<!doctype html><title>Free WiFi</title><p>Please sign in"
 
 
@@ -56,6 +64,26 @@ def keep(page: Page, path: str, words: str) -> None:
     """Returns when the worker keeps a page with these words at `path`."""
     while words not in page.evaluate(KEPT, path):
         page.wait_for_timeout(25)
+
+
+def hold_next(page: Page, url: str, method: str) -> list[Route]:
+    """Where the next such request will wait until it is let go on."""
+    held: list[Route] = []
+
+    def handle(route: Route) -> None:
+        if route.request.method == method and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(url, handle)
+    return held
+
+
+def wait_until_held(page: Page, held: list[Route]) -> Route:
+    while not held:
+        page.wait_for_timeout(25)
+    return held[0]
 
 
 def acknowledged(town: Town, alert: str) -> int:
@@ -266,11 +294,14 @@ def test_a_double_tap_is_one_answer(town: Town, visit: Visitor) -> None:
 
 
 @pytest.mark.parametrize("person", ["tanaka", None])
-def test_the_page_of_a_foreign_network_is_no_receipt(town: Town, visit: Visitor, person: str | None) -> None:
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_the_page_of_a_foreign_network_is_neither_a_receipt_nor_a_refusal(
+    town: Town, visit: Visitor, person: str | None, status: int
+) -> None:
     alert = town.post("地震", drill=False)
     page = visit(person, service_workers="block")
     page.goto(f"{town.url}/me" if person else town.letter(alert, "tanaka"))
-    page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=LOGIN_PAGE))
+    page.route("**/*", lambda route: route.fulfill(status=status, content_type="text/html", body=LOGIN_PAGE))
     form = page.locator(f"form[action$='{alert}'], form[action^='/a/']")
     form.get_by_role("button", name="確認しました").click()
     expect(form.locator("[data-status]")).to_contain_text("まだ届いていません")
@@ -278,6 +309,177 @@ def test_the_page_of_a_foreign_network_is_no_receipt(town: Town, visit: Visitor,
     page.unroute_all()
     expect(page.locator(f"#alert-{alert} .kept, .for ~ .kept")).to_be_visible(timeout=20_000)
     assert acknowledged(town, alert) == 1
+
+
+def test_an_answer_that_was_long_on_its_way_does_not_beat_the_one_after_it(town: Town, visit: Visitor) -> None:
+    alert = town.post("地震", drill=False, ask=SAFE)
+    town.age(alert, timedelta(hours=1))
+    page = visit("suzuki", service_workers="block")
+    article = page.locator(f"#alert-{alert}")
+    held = hold_next(page, f"**/me/alerts/{alert}", "POST")
+    article.get_by_role("button", name="無事").click()
+    first = wait_until_held(page, held)
+    article.get_by_role("button", name="助けが必要").click()
+    page.clock.set_system_time(datetime.now(UTC) + timedelta(seconds=10))
+    first.continue_()
+    expect(article.locator(".kept")).to_contain_text("助けが必要")
+    assert town.call("GET", f"/alerts/{alert}/summary")["answers"] == {"safe": 0, "hurt": 1}
+
+
+def test_another_button_is_heard_while_the_page_after_the_first_is_on_its_way(town: Town, visit: Visitor) -> None:
+    alert = town.post("地震", drill=False, ask=SAFE)
+    page = visit("suzuki", service_workers="block")
+    expect_live(page)
+    article = page.locator(f"#alert-{alert}")
+    held = hold_next(page, f"{town.url}/me", "GET")
+    article.get_by_role("button", name="無事").click()
+    after_the_first = wait_until_held(page, held)
+    article.get_by_role("button", name="助けが必要").click()
+    expect(page.locator("[data-outbox]")).to_contain_text("助けが必要")
+    after_the_first.continue_()
+    expect(article.locator(".kept")).to_contain_text("助けが必要")
+    expect(article.locator(".kept")).to_be_focused()
+    expect(page.locator("[data-outbox]")).to_be_hidden()
+    assert town.call("GET", f"/alerts/{alert}/summary")["answers"] == {"safe": 0, "hurt": 1}
+
+
+@pytest.mark.parametrize("person", ["tanaka", None])
+def test_a_phone_that_is_full_sends_from_memory(town: Town, visit: Visitor, person: str | None) -> None:
+    alert = town.post("地震", drill=False)
+    page = visit(person, service_workers="block")
+    page.goto(f"{town.url}/me" if person else town.letter(alert, "tanaka"))
+    page.evaluate(FULL)
+    page.context.set_offline(True)
+    form = page.locator(f"form[action$='{alert}'], form[action^='/a/']")
+    form.get_by_role("button", name="確認しました").click()
+    expect(form.locator("[data-status]")).to_contain_text("このページを開いたまま")
+    page.context.set_offline(False)
+    expect(page.locator(f"#alert-{alert} .kept, .for ~ .kept")).to_be_visible()
+    assert acknowledged(town, alert) == 1
+
+
+def test_a_page_that_sleeps_in_the_middle_of_sending_does_not_hold_up_the_others(town: Town, visit: Visitor) -> None:
+    alert = town.post("地震", drill=False)
+    page = visit("suzuki")
+    sleeping = page.context.new_page()
+    sleeping.goto(f"{town.url}/sign-in/nothing")
+    sleeping.evaluate(HOLD_THE_TURN)
+    page.clock.install()
+    page.reload()
+    article = page.locator(f"#alert-{alert}")
+    article.get_by_role("button", name="確認しました").click()
+    expect(article.locator("[data-status]")).to_contain_text("送信しています")
+    page.clock.fast_forward(31_000)
+    expect(article.locator(".kept")).to_be_visible()
+    assert acknowledged(town, alert) == 1
+
+
+def test_whoever_signs_out_does_not_take_along_what_somebody_else_has_not_sent(town: Town, visit: Visitor) -> None:
+    alert = town.post("地震", drill=False)
+    page = at_home(town, visit, "kondo")
+    with town.store() as store, store.write() as connection:
+        credentials.revoke_all(connection, "kondo", datetime.now(UTC), "session")
+    article = page.locator(f"#alert-{alert}")
+    article.get_by_role("button", name="確認しました").click()
+    expect(article.locator("[data-status]")).to_contain_text("もう一度サインインすると送ります")
+    sign_in(page, town, "sato")
+    expect_live(page)
+    page.goto(f"{town.url}/me/settings")
+    page.get_by_role("button", name="サインアウト").click()
+    expect(page).to_have_url(f"{town.url}/sign-in")
+    assert acknowledged(town, alert) == 0
+    sign_in(page, town, "kondo")
+    expect(page.locator(f"#alert-{alert} .kept")).to_be_visible()
+    assert acknowledged(town, alert) == 1
+
+
+def test_signing_out_without_a_line_claims_nothing_unsent(town: Town, visit: Visitor) -> None:
+    page = at_home(town, visit, "sato")
+    page.goto(f"{town.url}/me/settings")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="サインアウト").click()
+    expect(page.locator("h1")).to_have_text("まだサインアウトしていません")
+    expect(page.locator("body")).not_to_contain_text("送られていない回答")
+
+
+def test_when_somebody_else_signs_in_the_other_tab_becomes_theirs(town: Town, visit: Visitor) -> None:
+    page = at_home(town, visit, "suzuki")
+    other = page.context.new_page()
+    sign_in(other, town, "smith")
+    expect_live(other)
+    other.evaluate("Outbox.channel.postMessage('changed')")
+    expect(page.locator(".who")).to_have_text("Anna Smith")
+
+
+def test_an_older_alert_that_was_read_opens_again_without_a_line(town: Town, visit: Visitor) -> None:
+    alert = town.post("昨日の地震", drill=False, body="集合場所は市役所です")
+    page = at_home(town, visit, "suzuki")
+    page.goto(f"{town.url}/me/alerts/{alert}")
+    keep(page, f"/me/alerts/{alert}", "集合場所")
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.locator("main")).to_contain_text("集合場所は市役所です")
+    expect(line(page)).to_contain_text("接続が切れています")
+
+
+def test_a_lost_line_is_read_aloud(town: Town, visit: Visitor) -> None:
+    page = visit("suzuki", service_workers="block")
+    expect_live(page)
+    page.evaluate(HEAR)
+    page.context.set_offline(True)
+    expect(line(page)).to_contain_text("接続が切れています")
+    heard = page.evaluate("window.heard")
+    assert ["接続が切れています" in said for said in heard] == [True]
+
+
+def test_that_it_waits_is_read_aloud_once(town: Town, visit: Visitor) -> None:
+    alert = town.post("地震", drill=False)
+    page = visit(None, service_workers="block")
+    page.goto(town.letter(alert, "tanaka"))
+    tries: list[str] = []
+    page.on("requestfailed", lambda request: tries.append(request.method))
+    page.context.set_offline(True)
+    page.get_by_role("button", name="確認しました").click()
+    expect(page.locator("[data-status]")).to_contain_text("まだ届いていません")
+    page.evaluate(
+        """() => {
+          window.said = 0;
+          const status = document.querySelector("[data-status]");
+          new MutationObserver(() => { window.said += 1; }).observe(status, { childList: true });
+        }"""
+    )
+    first = len(tries)
+    while len(tries) < first + 3:
+        page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_timeout(50)
+    assert page.evaluate("window.said") == 0
+
+
+def test_without_a_line_nothing_is_claimed_of_push(town: Town, visit: Visitor) -> None:
+    page = at_home(town, visit, "suzuki")
+    page.context.grant_permissions(["notifications"], origin=town.url)
+    page.context.set_offline(True)
+    page.goto(f"{town.url}/me")
+    expect(page.locator("[data-push-state]")).to_contain_text("確認できません")
+
+
+def test_a_link_that_was_left_open_is_renewed_for_whoever_comes_back(town: Town, visit: Visitor) -> None:
+    alert = town.post("津波注意報", drill=False)
+    page = visit(None, service_workers="block")
+    page.goto(town.letter(alert, "tanaka"))
+    page.get_by_text("コメントを付ける").click()
+    page.get_by_role("textbox").fill("途中まで書いた")
+    town.call("POST", f"/alerts/{alert}/revisions", {"kind": "update", "title": "津波警報：高台へ", "body": ""})
+    page.evaluate(COME_BACK)
+    expect(page.locator("h1")).to_contain_text("津波警報：高台へ")
+    expect(page.get_by_role("textbox")).to_have_value("途中まで書いた")
+    page.context.set_offline(True)
+    expect(page.locator(".if-kept")).to_contain_text("サーバーにつながりません")
+    page.context.set_offline(False)
+    expect(page.locator(".if-kept")).to_be_hidden()
+    town.call("POST", f"/alerts/{alert}/revisions", {"kind": "cancel", "title": "解除", "body": ""})
+    page.evaluate(COME_BACK)
+    expect(page.locator(".banner")).to_contain_text("解除")
 
 
 def test_what_is_old_is_never_called_live(town: Town, visit: Visitor) -> None:

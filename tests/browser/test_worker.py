@@ -7,10 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, Worker
+from playwright.sync_api import Page, Worker, expect
 
 from alertd.core.alert import Ask, Choice, Content
 from alertd.core.message import Budget, render
+from alertd.store import credentials
 from channels import webpush
 from tests.browser.conftest import Visitor
 from tests.browser.town import Town
@@ -26,6 +27,21 @@ SHOWN = """async () => {
 ANSWER = """async (action) => {
   const [notification] = await self.registration.getNotifications();
   await answerFrom(notification, action);
+}"""
+
+FULL = """() => {
+  IDBObjectStore.prototype.put = () => { throw new DOMException("no room", "QuotaExceededError"); };
+}"""
+KEEP_ACROSS_SIGN_OUT = """async () => {
+  let arrive;
+  const start = (stream) => {
+    arrive = () => { stream.enqueue(new TextEncoder().encode("<html >")); stream.close(); };
+  };
+  const keeping = keepPage("/me", new Response(new ReadableStream({ start })), departures);
+  await forgetPages();
+  arrive();
+  await keeping;
+  return Boolean(await caches.match("/me", { cacheName: PAGES }));
 }"""
 
 
@@ -151,6 +167,61 @@ def test_an_answer_that_is_refused_is_never_called_received(town: Town, phone: P
     assert shown["title"] == "回答はまだ届いていません"
     assert shown["requireInteraction"] is True
     assert town.call("GET", f"/alerts/{alert}/summary")["acknowledged"] == 0
+
+
+def test_a_phone_that_is_full_sends_what_it_could_not_store(town: Town, phone: Phone) -> None:
+    alert = town.post("安否", drill=True, ask=SAFE)
+    phone.push(payload(town, alert, SAFE["choices"]))  # type: ignore[arg-type]
+    phone.worker.evaluate(FULL)
+    phone.worker.evaluate(ANSWER, "answer:hurt")
+    (shown,) = phone.shown()
+    assert shown["title"] == "回答はサーバーに届きました"
+    assert town.call("GET", f"/alerts/{alert}/summary")["answers"] == {"safe": 0, "hurt": 1}
+
+
+def test_what_became_of_an_answer_does_not_take_the_place_of_a_newer_version(town: Town, phone: Phone) -> None:
+    alert = town.post("参集", drill=True)
+    first = json.loads(payload(town, alert))
+    phone.push(json.dumps(first))
+    phone.page.context.set_offline(True)
+    phone.worker.evaluate(ANSWER, "ack")
+    first["notification"].update(title="【訓練】【解除】参集", actions=[])
+    first["notification"]["data"]["revision"] = 2
+    phone.push(json.dumps(first))
+    phone.page.context.set_offline(False)
+    while not town.call("GET", f"/alerts/{alert}/summary")["acknowledged"]:
+        phone.sync()
+        phone.page.wait_for_timeout(100)
+    while len(phone.shown()) < 2:
+        phone.page.wait_for_timeout(25)
+    assert {each["title"] for each in phone.shown()} == {"【訓練】【解除】参集", "回答はサーバーに届きました"}
+
+
+def test_an_answer_that_a_closed_page_promised_to_send_and_that_could_not_be_sent_is_told(
+    town: Town, visit: Visitor
+) -> None:
+    alert = town.post("地震", drill=False)
+    page = visit("smith", locale="en-GB")
+    page.context.grant_permissions(["notifications", "background-sync"], origin=town.url)
+    page.goto(f"{town.url}/me")
+    phone = Phone(page, town)
+    page.context.set_offline(True)
+    page.locator(f"#alert-{alert}").get_by_role("button", name="I have seen this").click()
+    expect(page.locator("[data-outbox] li")).to_have_count(1)
+    page.goto("about:blank")
+    with town.store() as store, store.write() as connection:
+        credentials.revoke_all(connection, "smith", datetime.now(UTC), "session")
+    page.context.set_offline(False)
+    page.goto(f"{town.url}/sign-in")
+    phone.sync()
+    (shown,) = phone.shown()
+    assert shown["title"] == "Your answer has NOT arrived"
+    assert "地震" in shown["body"]
+    assert shown["data"]["navigate"] == "/me"
+
+
+def test_what_was_asked_for_before_signing_out_is_not_kept_after_it(phone: Phone) -> None:
+    assert phone.worker.evaluate(KEEP_ACROSS_SIGN_OUT) is False
 
 
 def test_only_pages_of_this_site_are_opened(town: Town, phone: Phone) -> None:

@@ -16,6 +16,8 @@
     return {
       key: keyOf(form),
       id: Outbox.newId(),
+      alert: form.dataset.alert,
+      lang: document.documentElement.lang,
       action: form.getAttribute("action"),
       person: form.dataset.person || null,
       fields: [...pressed, ...new FormData(form)].map(([name, value]) => [name, String(value)]),
@@ -26,10 +28,15 @@
     };
   }
 
+  function formOf(key) {
+    return [...document.querySelectorAll("form[data-answer]")].find((each) => keyOf(each) === key);
+  }
+
+  // Said once: a screen reader would read it aloud at every further try.
   function say(form, kind, words) {
     const status = form.querySelector("[data-status]");
     status.className = `status ${kind}`;
-    status.textContent = words;
+    if (status.textContent !== words) status.textContent = words;
   }
 
   function saySignedOut(form) {
@@ -63,33 +70,44 @@
     document.querySelector("main").replaceWith(main);
     document.title = fresh.title;
     delete document.documentElement.dataset.kept;
+    pristine = letterIn(main);
     const told = main.querySelector(".fault, .kept");
-    if (told) {
-      told.tabIndex = -1;
-      told.focus();
-      told.scrollIntoView({ block: "center" });
-    }
+    if (told) standOn(told, "center");
+  }
+
+  function standOn(item, block) {
+    item.tabIndex = -1;
+    item.focus();
+    item.scrollIntoView({ block });
   }
 
   // Several alerts may stand on one's own page: only the one that was answered is replaced there.
   function arriveInPlace(form, html) {
-    const article = form.closest("[data-key]");
-    const next = parse(html).getElementById(article.id);
+    const { id } = form.closest("[data-key]");
+    const next = parse(html).getElementById(id);
     if (!next) return location.reload();
-    article.replaceWith(next);
-    next.focus();
-    return next.scrollIntoView({ block: "nearest" });
+    document.getElementById(id).replaceWith(next);
+    return standOn(next.querySelector(".kept") || next, "nearest");
   }
 
-  // The server has it: now it shows so itself. Throws without a line.
-  async function showKept(form, html) {
-    const isOwn = form.dataset.person;
-    if (isOwn) arriveInPlace(form, await show(location.pathname));
-    else arrive(html || await show(location.pathname));
-    // What the worker keeps is to say so, too: the list, or the page behind the link.
+  // What the worker keeps is to say so, too: the list, or the page behind the link.
+  async function renewKept(isOwn, isFetched) {
     const kept = isOwn ? "/me" : location.pathname;
-    const isTold = !html && kept === location.pathname;
+    const isTold = isFetched && kept === location.pathname;
     if (!isTold && await self.caches?.match(kept)) fetch(kept, { redirect: "manual" }).catch(() => {});
+  }
+
+  // The server has it: now it shows so itself, unless another answer was given while its page was on the way. Throws
+  // without a line.
+  async function showKept(form, html, isOutdated = () => false) {
+    const isOwn = Boolean(form.dataset.person);
+    const isFetched = isOwn || !html;
+    const page = isFetched ? await show(location.pathname) : html;
+    if (isOutdated()) return false;
+    if (isOwn) arriveInPlace(form, page);
+    else arrive(page);
+    renewKept(isOwn, isFetched).catch(() => {}); // it says itself as of when it is
+    return true;
   }
 
   function pause(key, round) {
@@ -104,12 +122,16 @@
   async function sendUntilKept(form, words) {
     const key = keyOf(form);
     for (let round = 0; ; round += 1) {
+      const { said } = working.get(key);
       try {
         const { state, html, entry, status } = await Outbox.send(key, form.dataset.person ? undefined : "text/html");
         const later = await Outbox.get(key);
         if (later && later.id !== entry?.id) continue;
         if (state === "kept") words = () => form.dataset.kept;
-        if (state === "kept" || state === "gone") return await showKept(form, html);
+        if (state === "kept" || state === "gone") {
+          if (await showKept(form, html, () => working.get(key).said !== said)) return undefined;
+          continue;
+        }
         if (state === "signed-out") return saySignedOut(form);
         if (status === 422 && !form.dataset.person) {
           await Outbox.settle(entry); // the page that comes says what is wrong, and still has what was written
@@ -126,13 +148,19 @@
 
   async function answer(form, button) {
     const entry = entryOf(form, button);
+    const said = JSON.stringify(entry.fields);
     const busy = working.get(entry.key);
     // Who taps twice means it once; who presses another button while the first answer is on its way means that one.
-    if (busy?.said === JSON.stringify(entry.fields)) return busy.wake?.();
-    working.set(entry.key, { ...busy, said: JSON.stringify(entry.fields) });
+    if (busy?.said === said) return busy.wake?.();
+    const work = busy ?? {};
+    work.said = said;
+    working.set(entry.key, work);
     const isKept = await Outbox.put(entry);
     press(form, entry.label);
-    if (busy) return busy.wake?.();
+    if (busy && working.get(entry.key) === busy) return busy.wake?.();
+    // Whoever was sending has come to an end meanwhile, and has put another form in the place of this one.
+    working.set(entry.key, work);
+    if (!form.isConnected) form = formOf(entry.key) ?? form;
     form.setAttribute("aria-busy", "true");
     say(form, "", form.dataset.sending);
     let words = isKept ? form.dataset.open : form.dataset.retry;
@@ -154,7 +182,7 @@
       await Outbox.flush(async ({ state, entry }) => {
         // The notification still says that it waits.
         if (entry.notification) navigator.serviceWorker.controller?.postMessage({ entry, state });
-        const form = [...document.querySelectorAll("form[data-answer]")].find((each) => keyOf(each) === entry.key);
+        const form = formOf(entry.key);
         if (!form || working.has(entry.key)) return;
         if (state === "kept") await showKept(form);
         else if (state === "refused") say(form, "failed", form.dataset.refused);
@@ -165,6 +193,36 @@
     }
   }
 
+  // A page behind a link that was left open does not follow what happens: whoever comes back to it is shown what is
+  // true now, or told that nobody can say. What is being written is taken along.
+  async function renewLetter() {
+    if (!pristine || working.size || document.hidden) return;
+    const answer = await fetch(location.pathname, { cache: "no-store", redirect: "manual" }).catch(() => null);
+    if (!answer || answer.status >= 500) document.documentElement.dataset.kept = "";
+    if (!answer?.ok) return;
+    const html = await answer.text();
+    if (working.size) return;
+    const fresh = parse(html).querySelector("main");
+    delete document.documentElement.dataset.kept;
+    document.querySelector(".if-kept").replaceWith(fresh.querySelector(".if-kept"));
+    if (letterIn(fresh) === pristine) return;
+    const typed = document.querySelector("textarea[name=comment]")?.value;
+    arrive(html);
+    const box = document.querySelector("textarea[name=comment]");
+    if (!typed || !box) return;
+    box.value = typed;
+    box.closest("details.comment").open = true;
+  }
+
+  function letterIn(main) {
+    return main.querySelector("[data-letter]")?.outerHTML;
+  }
+
+  let pristine = letterIn(document);
+  for (const sign of ["online", "offline"]) addEventListener(sign, renewLetter);
+  document.addEventListener("visibilitychange", renewLetter);
+  navigator.serviceWorker?.addEventListener("message", renewLetter);
+  addEventListener("pageshow", (event) => { if (event.persisted) renewLetter(); });
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("form[data-answer]")) return;
     event.preventDefault();

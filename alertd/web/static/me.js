@@ -13,8 +13,10 @@
     const answer = await fetch(location.pathname, { redirect: "manual", cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
     const fresh = parseFragment(await answer.text());
+    // Somebody else has signed in, in another tab: their alerts do not belong under this name.
+    if (fresh.querySelector("[data-outbox]").dataset.person !== outbox.dataset.person) return location.reload();
     refreshList(inbox, fresh.querySelector("[data-inbox]"));
-    stream.renew(fresh.querySelector("[data-line]").dataset.asOf);
+    return stream.renew(fresh.querySelector("[data-line]").dataset.asOf);
   }
 
   function announce(alert) {

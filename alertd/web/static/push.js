@@ -63,7 +63,7 @@
   }
 
   function show(what, more = "") {
-    const words = { on: box.dataset.on, granted: box.dataset.off, default: box.dataset.off, denied: box.dataset.denied, missing: box.dataset.missing, failed: box.dataset.failed };
+    const words = { on: box.dataset.on, granted: box.dataset.off, default: box.dataset.off, denied: box.dataset.denied, missing: box.dataset.missing, failed: box.dataset.failed, unsure: box.dataset.unsure };
     state.textContent = [words[what], more].filter(Boolean).join(" ");
     state.className = what === "on" ? "good" : "notice";
     button.hidden = !["granted", "default", "failed"].includes(what);
@@ -83,5 +83,6 @@
   }
 
   button.addEventListener("click", () => turnOn().catch((error) => show("failed", error.message)));
-  start().catch((error) => show("failed", error.message));
+  // Without a line nothing is known, neither good nor bad.
+  start().catch((error) => (error instanceof TypeError ? show("unsure") : show("failed", error.message)));
 })();

@@ -21,6 +21,7 @@ const TEXTS = {
     again: "もう一度試す",
     stillIn: "まだサインアウトしていません",
     unsent: "送られていない回答があります。つながってから、もう一度サインアウトしてください。",
+    noLine: "つながってから、もう一度サインアウトしてください。",
   },
   en: {
     unreadable: "There is a new message",
@@ -37,6 +38,7 @@ const TEXTS = {
     again: "Try again",
     stillIn: "You are NOT signed out yet",
     unsent: "An answer has not been sent. Sign out again when there is a connection.",
+    noLine: "Sign out again when there is a connection.",
   },
 };
 const WAITS = [0, 2000, 5000];
@@ -70,10 +72,14 @@ async function sayShown(beacon) {
   }
 }
 
+async function newerThan(tag, revision) {
+  const shown = await self.registration.getNotifications({ tag });
+  return shown.find((each) => each.data && each.data.revision > revision);
+}
+
 // An older version that comes late must not take the newer one's place. (Something has to be shown: that one, again.)
 async function showNewer(tag, revision) {
-  const shown = await self.registration.getNotifications({ tag });
-  const newer = shown.find((each) => each.data && each.data.revision > revision);
+  const newer = await newerThan(tag, revision);
   if (!newer) return false;
   const { title, body, lang, data, actions, requireInteraction } = newer;
   await self.registration.showNotification(title, {
@@ -118,10 +124,12 @@ async function showPushed(data) {
   }
 }
 
-function tell(tag, facts, title, body, needsOpening) {
+// What became of an answer takes the place of what was answered, but not of a newer version that came meanwhile.
+async function tell(tag, facts, title, body, needsOpening) {
+  const isOutdated = await newerThan(tag, facts.revision);
   return self.registration.showNotification(title, {
     body,
-    tag,
+    tag: isOutdated ? `${tag}-answer` : tag,
     lang: facts.lang,
     icon: "/static/icon-192.png",
     silent: !needsOpening,
@@ -138,7 +146,8 @@ async function answerFrom(notification, action) {
   const fields = facts.revision ? [["revision", facts.revision]] : [];
   if (action.startsWith("answer:")) fields.push(["answer", action.slice("answer:".length)]);
   const label = (notification.actions || []).find((each) => each.action === action)?.title || "";
-  const entry = { key: path, id: Outbox.newId(), action: path, person: null, fields, title: facts.title, label, given: Date.now(), state: "waiting", notification: { tag, facts } };
+  const whose = { key: path, id: Outbox.newId(), action: path, alert: facts.alert, person: null };
+  const entry = { ...whose, fields, title: facts.title, label, given: Date.now(), state: "waiting", notification: { tag, facts } };
   const isStored = await Outbox.put(entry);
   await tell(tag, facts, facts.title, textsFor(facts.lang).sending, false);
   for (const wait of WAITS) {
@@ -162,18 +171,27 @@ function tellEnd({ notification: { tag, facts } }, state) {
   return tell(tag, facts, texts.failed, `${facts.title}\n${texts.retry}`, true);
 }
 
+// The page that took an answer has said that it would be sent, and is closed by now. Without the permission to show
+// anything, the next page says it.
+function tellOfPage({ key: tag, title, lang, person, action }) {
+  const facts = { title, lang, navigate: person ? OWN : action };
+  return tellEnd({ notification: { tag, facts } }, "failed").catch(() => {});
+}
+
 // A line is there: what waits is sent. When it fails the browser asks again, later.
 async function sendWaiting() {
   await Outbox.flush(async ({ state, entry }) => {
     if (entry.notification) await tellEnd(entry, state);
+    else if (state !== "kept" && entry.state === "waiting") await tellOfPage(entry);
   });
 }
 
 async function openPage(url) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const open = windows.find((client) => client.url === url);
-  if (open) return open.focus();
-  return self.clients.openWindow(url);
+  if (!open) return self.clients.openWindow(url);
+  open.postMessage("look"); // it may stand there for hours
+  return open.focus();
 }
 
 async function subscribeAgain() {
@@ -198,26 +216,35 @@ async function renew() {
   }
 }
 
-// Pages without a line. One's own alerts (/me) and personal links are shown as they were last seen when the server does
-// not answer in time; the page itself says as of when it is. What is kept belongs to one person.
+// Pages without a line. One's own alerts (/me, and older ones by themselves) and personal links are shown as they were
+// last seen when the server does not answer in time; the page itself says as of when it is. What is kept belongs to one
+// person.
 const SHELL = "alertd-shell";
 const PAGES = "alertd-pages";
 const PATIENCE = 4000;
 const LETTERS_MOST = 20;
 const OWN = "/me";
+let departures = 0; // how often somebody has signed out
 
 function keyOf(url) {
   if (url.pathname === OWN) return OWN;
-  return /^\/a\/[\w-]{32}$/.test(url.pathname) ? url.pathname : null;
+  return /^(\/a\/[\w-]{32}|\/me\/alerts\/[\w-]+)$/.test(url.pathname) ? url.pathname : null;
 }
 
-async function keepPage(key, response) {
+// What is somebody's is not kept: neither what is, nor what was asked for before and is still on its way.
+function forgetPages() {
+  departures += 1;
+  return caches.delete(PAGES);
+}
+
+// Keeps the page that was asked for after so many `departures`.
+async function keepPage(key, response, since) {
   const pages = await caches.open(PAGES);
   const person = response.headers.get("Alertd-Person");
-  const own = await pages.match(OWN);
-  if (person && own && own.headers.get("Alertd-Person") !== person) await caches.delete(PAGES);
+  const isOfOther = (each) => (each.headers.get("Alertd-Person") ?? person) !== person;
+  if (person && (await pages.matchAll()).some(isOfOther)) await caches.delete(PAGES);
   // Whoever is sent on to the sign-in page has no alerts here any more.
-  if (key === OWN && (response.type === "opaqueredirect" || response.redirected)) return caches.delete(PAGES);
+  if (key?.startsWith(OWN) && (response.type === "opaqueredirect" || response.redirected)) return caches.delete(PAGES);
   if (!key || !response.ok || response.redirected) return null;
   const html = await response.text();
   await keepParts(html);
@@ -226,13 +253,15 @@ async function keepPage(key, response) {
   const headers = new Headers(response.headers);
   headers.delete("Content-Encoding");
   headers.delete("Content-Length");
+  if (departures !== since) return null;
   await kept.put(key, new Response(html.replace("<html ", "<html data-kept "), { headers }));
   const letters = (await kept.keys()).filter((request) => new URL(request.url).pathname !== OWN);
   return Promise.all(letters.slice(0, -LETTERS_MOST).map((request) => kept.delete(request)));
 }
 
 async function keepOwn() {
-  await keepPage(OWN, await fetch(OWN, { redirect: "manual", cache: "no-store" }));
+  const since = departures;
+  await keepPage(OWN, await fetch(OWN, { redirect: "manual", cache: "no-store" }), since);
 }
 
 // What a kept page is made of is kept with it, in the versions that it names.
@@ -301,13 +330,17 @@ async function inWords(heading, text, url) {
 
 // Signing out takes away what is kept here, and therefore waits for what has not been sent.
 async function signOut(request) {
+  let obstacle = "unsent";
   try {
     await Outbox.flush();
+    obstacle = "noLine";
+    const person = await Outbox.session().then((session) => session.person, () => null);
     const response = await fetch(request);
-    if (response.type === "opaqueredirect") await Promise.all([caches.delete(PAGES), Outbox.clear()]);
+    const isOut = response.type === "opaqueredirect" || response.status === 401; // by this, or before
+    if (isOut) await Promise.all([forgetPages(), Outbox.forget(person)]);
     return response;
   } catch {
-    return inWords("stillIn", "unsent", new URL("/me/settings", self.location));
+    return inWords("stillIn", obstacle, new URL("/me/settings", self.location));
   }
 }
 
@@ -324,7 +357,8 @@ function load(event) {
   const key = keyOf(url);
   if (request.mode !== "navigate" && !key) return;
   const coming = request.mode === "navigate" ? loadPage(event) : fetch(request);
-  event.waitUntil(coming.then((response) => keepPage(key, response.clone())).catch(() => {}));
+  const since = departures;
+  event.waitUntil(coming.then((response) => keepPage(key, response.clone(), since)).catch(() => {}));
   event.respondWith(request.mode === "navigate" ? showPage(coming, url) : coming);
 }
 

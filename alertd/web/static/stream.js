@@ -160,11 +160,10 @@ class Stream {
     this.line.dataset.state = state;
     const words = { connecting: this.line.dataset.connecting, live: this.line.dataset.live, lost: this.line.dataset.lost, "sign-in": this.line.dataset.signIn }[state];
     const text = words.replace("{age}", () => this.age()).replace("{as_of}", () => this.freshness());
-    // A status line is read aloud when it changes, so the counting seconds are kept from screen readers.
-    if (this.line.dataset.said !== state) {
-      this.line.dataset.said = state;
-      this.line.setAttribute("aria-live", state === "lost" ? "off" : "polite");
-    }
+    if (this.line.textContent === text) return;
+    // A status line is read aloud when it changes: that it is lost is, and the counting seconds after it are not.
+    this.line.setAttribute("aria-live", this.line.dataset.said === state ? "off" : "polite");
+    this.line.dataset.said = state;
     this.line.textContent = text;
   }
 }
