@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
-from alertd.core.errors import Invalid, NotFound, Unauthenticated
+from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from alertd.core.ids import given_id_fault
 from alertd.core.roles import Role
 from alertd.service.rollout import NextVersion, change_people
@@ -85,8 +85,9 @@ def create_code(rt: Runtime, actor: Actor) -> Issued:
 
 
 def create_links(rt: Runtime, actor: Actor, person_ids: Sequence[str], life: timedelta) -> dict[str, Issued]:
-    """A link each that signs these people in once, all of them or none. Raises Invalid for whoever is not there, not
-    active, or stands above `actor`, who would sign in as them otherwise.
+    """A link each that signs these people in once, all of them or none; it ends those that they had, which are lost or
+    forgotten. Raises Invalid for whoever is not there, not active, or stands above `actor`, who would sign in as them
+    otherwise.
     """
     with rt.store.write() as connection:
         there = people.get_many(connection, person_ids)
@@ -96,6 +97,8 @@ def create_links(rt: Runtime, actor: Actor, person_ids: Sequence[str], life: tim
         faults += [("people", f"{each!r} is not active") for each, row in there.items() if not row["active"]]
         if faults:
             raise Invalid(faults)
+        for each in person_ids:
+            credentials.revoke_all(connection, each, rt.now(), "link")
         return {each: _issue(connection, rt, actor, "link", each, life=life) for each in person_ids}
 
 
@@ -106,9 +109,11 @@ def list_links(rt: Runtime, person_id: str | None, limit: int) -> list[OpenLink]
 
 
 def revoke_link(rt: Runtime, actor: Actor, link_id: str) -> None:
-    """Take a link back. Raises NotFound."""
+    """Take a link back. Raises NotFound, and Conflict when somebody has signed in with it."""
     now = rt.now()
     with rt.store.write() as connection:
+        if credentials.is_used(connection, link_id):
+            raise Conflict("this link was used before it could be taken back")
         if not credentials.revoke(connection, "link", link_id, now):
             raise NotFound(f"there is no link {link_id!r}")
         instance.record(connection, at=now, actor=actor.person_id, action="link.revoke", object=link_id, details={})
@@ -196,33 +201,48 @@ def _actor(kind: credentials.Kind, found: credentials.Found | None) -> Actor | E
     return Actor(found.person_id, found.name, found.language, role, found.id, kind)
 
 
-def read_link(rt: Runtime, secret: str) -> str:
-    """The name of whom a one-time link signs in, without spending it. Raises Unauthenticated."""
+def read_link(rt: Runtime, secret: str, session: str | None = None) -> str:
+    """The name of whom a one-time link signs in, without spending it. Raises Unauthenticated.
+
+    `session`: as of `open_session_by_link`, which would open it again.
+    """
     with rt.store.read() as connection:
         row = credentials.find(connection, "link", digest(secret), rt.now())
+        if row is None and session is not None:
+            row = credentials.find(connection, "session", digest(session), rt.now())
     if row is None:
         raise Unauthenticated("this link was used before or is too old: ask for a new one")
     return row.name
 
 
-def open_session_by_link(rt: Runtime, secret: str) -> Issued:
-    """Spend a one-time link for a session. Raises Unauthenticated."""
-    return _spend(rt, "link", secret, "this link was used before or is too old: ask for a new one")
+def open_session_by_link(rt: Runtime, secret: str, session: str | None = None) -> Issued:
+    """Spend a one-time link for a session. Raises Unauthenticated.
+
+    `session` is the secret that it is to have, which nobody else can know: whoever comes again with both, because the
+    answer never reached them, is given the same session again.
+    """
+    return _spend(rt, "link", secret, session, "this link was used before or is too old: ask for a new one")
 
 
-def open_session_by_code(rt: Runtime, typed: str) -> Issued:
-    """Spend a sign-in code for a session, however its digits are written. Raises Unauthenticated."""
+def open_session_by_code(rt: Runtime, typed: str, session: str | None = None) -> Issued:
+    """Spend a sign-in code for a session, however its digits are written; `session` as of a link. Raises
+    Unauthenticated.
+    """
     code = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", typed))
-    return _spend(rt, "code", code, "this code is wrong, was used before or is too old: make a new one")
+    return _spend(rt, "code", code, session, "this code is wrong, was used before or is too old: make a new one")
 
 
-def _spend(rt: Runtime, kind: credentials.Kind, secret: str, refusal: str) -> Issued:
+def _spend(rt: Runtime, kind: credentials.Kind, secret: str, session: str | None, refusal: str) -> Issued:
     now = rt.now()
     with rt.store.write() as connection:
         row = credentials.find(connection, kind, digest(secret), now)
-        if row is None or not credentials.use_once(connection, row.id, now):
+        if row is not None and credentials.use_once(connection, row.id, now):
+            theirs = system_actor(row.person_id)
+            return _issue(connection, rt, theirs, "session", row.person_id, life=SESSION_LIFE, secret=session)
+        again = credentials.find(connection, "session", digest(session), now) if session is not None else None
+        if session is None or again is None:
             raise Unauthenticated(refusal)
-        return _issue(connection, rt, system_actor(row.person_id), "session", row.person_id, life=SESSION_LIFE)
+        return Issued(again.id, session, None)
 
 
 def open_session_by_password(rt: Runtime, person_id: str, password: str) -> Issued:

@@ -64,6 +64,12 @@ def use_once(connection: Connection, credential_id: str, now: datetime) -> bool:
     return connection.execute(query.values(used_at=now)).rowcount == 1
 
 
+def is_used(connection: Connection, credential_id: str) -> bool:
+    """Whether a one-time credential was spent."""
+    used = select(credentials.c.used_at).where(credentials.c.id == credential_id)
+    return connection.execute(used).scalar_one_or_none() is not None
+
+
 class OpenLink(NamedTuple):
     """A one-time link that nobody has used yet."""
 

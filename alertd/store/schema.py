@@ -103,7 +103,8 @@ credentials = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("kind", Word, nullable=False),  # token | session | link | code
-    # SHA-256 of 256 random bits: nothing to stretch. (A code has few, and lives for minutes.)
+    # SHA-256 of 256 random bits: nothing to stretch. A code has few. Guessing is what threatens it while it lives, see
+    # `limits`; afterwards its hash opens nothing. A key would not hide it: that stands in the same database.
     Column("hash", String(64), nullable=False, unique=True),
     Column("person_id", Id, ForeignKey("people.id"), nullable=False, index=True),
     Column("role", Word, nullable=False),

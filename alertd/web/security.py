@@ -1,8 +1,11 @@
 """Who asks, whether a browser was tricked into asking, and what browsers are told not to do."""
 
 import hmac
+import secrets
+from base64 import urlsafe_b64encode
 from functools import partial
 from hashlib import sha256
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -23,8 +26,21 @@ _AT_ONCE: Final = 200  # look-ups in one turn: some 10 ms, so that nobody waits 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+_DEVICE: Final = "alertd-device"  # a cookie of the sign-in pages
+_DEVICE_LIFE: Final = 24 * 3600
+
+
 def client_address(connection: HTTPConnection) -> str:
-    return connection.client.host if connection.client else "unknown"
+    """Whose tries are counted together. Of an IPv6 address that is its network: whoever has one has 2**64 of them."""
+    host = connection.client.host if connection.client else "unknown"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        own = address.ipv4_mapped
+        return str(own or IPv6Network((int(address), 64), strict=False))
+    return host
 
 
 def cookie_name(web: Web) -> str:
@@ -45,6 +61,31 @@ def set_session(web: Web, response: Response, secret: str) -> None:
 
 def clear_session(web: Web, response: Response) -> None:
     response.delete_cookie(cookie_name(web), secure=web.is_https, httponly=True, samesite="lax")
+
+
+def mark_device(web: Web, request: HTTPConnection, response: Response) -> None:
+    """Let this browser be known again if it signs in: see `session_wish`."""
+    if _DEVICE not in request.cookies:
+        response.set_cookie(
+            _DEVICE,
+            secrets.token_urlsafe(32),
+            max_age=_DEVICE_LIFE,
+            path="/sign-in",
+            secure=web.is_https,
+            httponly=True,
+            samesite="lax",
+        )
+
+
+def session_wish(web: Web, request: HTTPConnection, spent: str) -> str | None:
+    """The secret of the session that this browser gets for a one-time link or code: the same whenever it asks again,
+    because it was tapped twice or the answer was lost. Nobody else gets it for that link, nor could tell it.
+    """
+    device = request.cookies.get(_DEVICE)
+    if device is None:
+        return None
+    made = hmac.digest(web.session_secret, f"session:{device}:{spent}".encode("utf-8", "surrogatepass"), sha256)
+    return urlsafe_b64encode(made).decode().rstrip("=")
 
 
 async def authenticate(connection: HTTPConnection, bearer: str | None = None) -> Actor:

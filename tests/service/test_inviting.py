@@ -73,6 +73,16 @@ def test_too_many_for_one_print_are_refused(rt: Runtime, manager: Actor) -> None
         invite(rt, manager, [], [f"p{number}" for number in range(inviting.AT_ONCE + 1)], life=WEEK, only_new=False)
 
 
+def test_a_new_sheet_ends_the_one_that_was_lost(rt: Runtime, manager: Actor) -> None:
+    (lost,), _ = invite(rt, manager, [], ["keiko"], life=WEEK, only_new=False)
+    (of_other,), _ = invite(rt, manager, [], ["other"], life=WEEK, only_new=False)
+    (new,), _ = invite(rt, manager, [], ["keiko"], life=WEEK, only_new=False)
+    with pytest.raises(Unauthenticated):
+        access.open_session_by_link(rt, secret(lost.url))
+    assert access.open_session_by_link(rt, secret(new.url)).id
+    assert access.open_session_by_link(rt, secret(of_other.url)).id
+
+
 def test_a_link_is_listed_until_it_is_used_taken_back_or_too_old(rt: Runtime, manager: Actor, clock: Clock) -> None:
     made, _ = invite(rt, manager, ["town"], ["other"], life=WEEK, only_new=False)
     urls = {each.person["id"]: each.url for each in made}

@@ -1,7 +1,6 @@
 """Invitations on paper: a sheet for each person, with a code that their phone reads, in their language."""
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.roles import Role
 from alertd.service import access, directory, inviting
 from alertd.service.inviting import Invitation
@@ -84,7 +83,7 @@ async def _form_page(page: Page, form: Form, faults: list[str] | None = None) ->
         links=links[:_LISTED],
         more=len(links) > _LISTED,
         person=person,
-        taken="taken" in page.request.query_params,
+        taken=page.request.query_params.get("taken"),
     )
 
 
@@ -92,6 +91,11 @@ async def take_back(request: Request) -> Response:
     page, actor = await signed_in(request, Role.MANAGER)
     await read_own_form(request, actor)
     link_id = str(request.path_params["link"])
-    with suppress(NotFound):  # pressed twice
+    taken = "back"
+    try:
         await in_thread(lambda: access.revoke_link(page.web.rt, actor, link_id))
-    return RedirectResponse("/people/invitations?taken=1", 303)
+    except NotFound:
+        pass  # pressed twice
+    except Conflict:
+        taken = "late"
+    return RedirectResponse(f"/people/invitations?taken={taken}", 303)

@@ -1,5 +1,7 @@
 """Signing in by password or by a one-time link, and signing out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -10,9 +12,17 @@ from alertd.core.roles import Role
 from alertd.service import access
 from alertd.web.bodies import read_form
 from alertd.web.context import in_thread, web_of
-from alertd.web.limits import BAD_CREDENTIALS, CODES, SIGN_INS
+from alertd.web.limits import ALL_CODES, BAD_CREDENTIALS, CODES, SIGN_INS
 from alertd.web.pages.forms import Form, device_of, local_path, read_own_form
-from alertd.web.security import authenticate, check_origin, clear_session, client_address, set_session
+from alertd.web.security import (
+    authenticate,
+    check_origin,
+    clear_session,
+    client_address,
+    mark_device,
+    session_wish,
+    set_session,
+)
 from alertd.web.templating import Page, open_page, signed_in
 
 
@@ -59,10 +69,13 @@ async def sign_in(request: Request) -> Response:
 async def _sign_in_by_code(page: Page, code: str) -> Response:
     limits, address = page.web.limits, client_address(page.request)
     limits.require_left(CODES, "code", address)
+    limits.require_left(ALL_CODES, "code")
+    wish = session_wish(page.web, page.request, code)
     try:
-        session = await in_thread(lambda: access.open_session_by_code(page.web.rt, code))
+        session = await in_thread(lambda: access.open_session_by_code(page.web.rt, code, wish))
     except Unauthenticated as fault:
         limits.spend(CODES, "code", address)
+        limits.spend(ALL_CODES, "code")
         return _sign_in_page(page, "/", code_fault=page.fault(fault.message), status=401)
     response = RedirectResponse("/me/setup", 303)
     set_session(page.web, response, session.secret)
@@ -79,7 +92,7 @@ def _sign_in_page(
     status: int = 200,
 ) -> Response:
     is_open = code_fault is not None or device_of(page.request) == "iphone"
-    return page.respond(
+    response = page.respond(
         "sign_in.html",
         status,
         wanted=local_path(wanted),
@@ -88,30 +101,38 @@ def _sign_in_page(
         code_fault=code_fault,
         is_code_open=is_open,
     )
+    mark_device(page.web, page.request, response)
+    return response
 
 
 async def show_link(request: Request) -> Response:
     """Whom a one-time link signs in. Mail scanners open links, so looking at it does not spend it."""
     page, secret = open_page(request), str(request.path_params["link"])
-    name = await _spendable(page, secret)
-    return page.respond("sign_in_link.html", name=name)
+    wish = session_wish(page.web, request, secret)
+    with _counted(page):
+        name = await in_thread(lambda: access.read_link(page.web.rt, secret, wish))
+    response = page.respond("sign_in_link.html", name=name)
+    mark_device(page.web, request, response)
+    return response
 
 
 async def use_link(request: Request) -> Response:
     page, secret = open_page(request), str(request.path_params["link"])
     check_origin(request)
-    await _spendable(page, secret)
-    session = await in_thread(lambda: access.open_session_by_link(page.web.rt, secret))
+    wish = session_wish(page.web, request, secret)
+    with _counted(page):
+        session = await in_thread(lambda: access.open_session_by_link(page.web.rt, secret, wish))
     # Whoever holds this device for the first time is led on until alerts reach it.
     response = RedirectResponse("/me/setup", 303)
     set_session(page.web, response, session.secret)
     return response
 
 
-async def _spendable(page: Page, secret: str) -> str:
-    """The name behind a link; a bad one is counted against whoever tries."""
+@contextmanager
+def _counted(page: Page) -> Iterator[None]:
+    """A bad link is counted against whoever tries it."""
     try:
-        return await in_thread(lambda: access.read_link(page.web.rt, secret))
+        yield
     except Unauthenticated:
         page.web.limits.spend(BAD_CREDENTIALS, "link", client_address(page.request))
         raise

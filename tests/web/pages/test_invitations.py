@@ -40,6 +40,18 @@ def test_a_link_is_taken_back(site: Site, enter: Enter) -> None:
     assert enter(None).get(link).status == 401
 
 
+def test_a_link_that_was_used_meanwhile_is_not_called_taken_back(site: Site, enter: Enter) -> None:
+    boss = enter("boss")
+    sheet = boss.submit(boss.get("/people/tanaka"), PATH)
+    (link,) = re.findall(rf"{URL}(/sign-in/[\w-]+)", sheet.text)
+    listed = boss.get(f"{PATH}?person=tanaka")
+    (action,) = re.findall(rf'action="({PATH}/\w+/revoke)"', listed.text)
+    assert enter(None).post(link).path == "/me/setup"
+    told = boss.submit(listed, action).text
+    assert "somebody has signed in with this link" in told
+    assert "The link is taken back" not in told
+
+
 @pytest.mark.parametrize(
     ("people", "told"),
     [

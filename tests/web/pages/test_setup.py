@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from starlette.testclient import TestClient
 
 from alertd.core.acknowledgement import Way
 from alertd.service import access, reaching
 from alertd.service.access import CODE_LIFE
-from alertd.web.limits import CODES, TESTS
-from tests.web.pages.visitor import ADMIN, Enter, Site
+from alertd.web.limits import ALL_CODES, CODES, TESTS
+from tests.web.pages.visitor import ADMIN, URL, Enter, Site
 
 
 def code_for(site: Site, person: str) -> str:
@@ -52,6 +53,23 @@ def test_guessing_codes_ends_soon(site: Site, enter: Enter) -> None:
     tries = [visitor.post("/sign-in", ("code", f"{number:010}")).status for number in range(CODES.amount + 1)]
     assert tries == [401] * CODES.amount + [429]
     assert visitor.post("/sign-in", ("code", code)).status == 429
+
+
+def test_guessing_from_many_addresses_ends_soon_too(site: Site) -> None:
+    def guess(number: int) -> int:
+        client = TestClient(site.app, base_url=URL, client=(f"192.0.2.{number % 256}", 1))
+        return client.post("/sign-in", data={"code": f"{number:010}"}).status_code
+
+    assert [guess(number) for number in range(ALL_CODES.amount + 1)] == [401] * ALL_CODES.amount + [429]
+
+
+def test_a_code_whose_answer_was_lost_signs_the_same_browser_in_again(site: Site, enter: Enter) -> None:
+    code, app = code_for(site, "tanaka"), enter(None)
+    app.get("/sign-in")
+    assert app.post("/sign-in", ("code", code)).path == "/me/setup"
+    del app.client.cookies["alertd"]
+    assert app.post("/sign-in", ("code", code)).path == "/me/setup"
+    assert enter(None).post("/sign-in", ("code", code)).status == 401
 
 
 def test_a_code_is_made_by_the_form_of_the_session_alone(enter: Enter) -> None:

@@ -1,10 +1,11 @@
 """Signing in and out, and what protects the forms of those who have."""
 
 import pytest
+from starlette.testclient import TestClient
 
 from alertd.service import access
-from alertd.web.limits import SIGN_INS
-from tests.web.pages.visitor import ADMIN, Enter, Site
+from alertd.web.limits import BAD_CREDENTIALS, SIGN_INS
+from tests.web.pages.visitor import ADMIN, URL, Enter, Site
 
 
 # Signing in
@@ -54,6 +55,29 @@ def test_looking_at_a_link_does_not_spend_it(site: Site, enter: Enter) -> None:
     spent = enter(None).post(link)
     assert spent.status == 401
     assert "used before" in spent.text
+
+
+def test_a_link_whose_answer_was_lost_signs_the_same_browser_in_again(site: Site, enter: Enter) -> None:
+    link = f"/sign-in/{access.create_link(site.rt, ADMIN, 'tanaka').secret}"
+    phone, other = enter(None), enter(None)
+    for each in (phone, other):
+        assert "田中 恵子" in each.get(link).text
+    assert phone.post(link).path == "/me/setup"
+    del phone.client.cookies["alertd"]  # it never arrived, or a second tap came before it
+    assert "田中 恵子" in phone.get(link).text
+    assert phone.post(link).path == "/me/setup"
+    assert (other.get(link).status, other.post(link).status) == (401, 401)
+    phone.submit(phone.get("/me/settings"), "/sign-out")
+    assert (phone.get(link).status, phone.post(link).status) == (401, 401)
+
+
+def test_bad_links_of_one_network_are_counted_together(site: Site) -> None:
+    def knock(address: str) -> int:
+        return TestClient(site.app, base_url=URL, client=(address, 1)).get("/sign-in/nothing").status_code
+
+    tried = [knock(f"2001:db8:1:2::{number:x}") for number in range(BAD_CREDENTIALS.amount + 1)]
+    assert tried == [401] * BAD_CREDENTIALS.amount + [429]
+    assert [knock("2001:db8:1:3::1"), knock("::ffff:192.0.2.1"), knock("192.0.2.1")] == [401] * 3
 
 
 def test_signing_out_ends_the_session(enter: Enter) -> None:
