@@ -96,6 +96,15 @@ def test_it_all_works_without_scripts(town: Town, visit: Visitor) -> None:
     expect(page.locator(".code-digits")).to_have_text(re.compile(r"^\d{5} \d{5}$"))
 
 
+@pytest.mark.parametrize(("person", "first"), [("tanaka", "/me"), ("boss", "/board")])
+def test_each_start_makes_push_whole_again(town: Town, visit: Visitor, person: str, first: str) -> None:
+    page = visit(person)
+    page.context.grant_permissions(["notifications"], origin=town.url)
+    with page.expect_request("**/api/v1/push/key"):
+        page.goto(town.url)
+    expect(page).to_have_url(f"{town.url}{first}")
+
+
 def test_the_first_view_is_small(town: Town, visit: Visitor) -> None:
     for number in range(3):
         town.post(f"地震：安否を報告してください {number}", drill=False, body="集合場所は市役所です。" * 20)

@@ -1,5 +1,5 @@
 "use strict";
-// Turning push notifications on in this browser, and keeping them on.
+// Turning push notifications on in this browser, and keeping them on. A page without words for it just keeps them on.
 
 (() => {
   const csrf = document.querySelector('meta[name="csrf"]').content;
@@ -63,6 +63,7 @@
   }
 
   function show(what, more = "") {
+    if (!box) return;
     const words = { on: box.dataset.on, granted: box.dataset.off, default: box.dataset.off, denied: box.dataset.denied, missing: box.dataset.missing, failed: box.dataset.failed, unsure: box.dataset.unsure };
     state.textContent = [words[what], more].filter(Boolean).join(" ");
     state.className = what === "on" ? "good" : "notice";
@@ -70,10 +71,10 @@
   }
 
   async function start() {
-    box.hidden = false;
+    if (box) box.hidden = false;
     const isApple = /iPhone|iPad/.test(navigator.userAgent);
     if (!("serviceWorker" in navigator) || !("PushManager" in window)) {
-      box.querySelector("[data-push-ios]").hidden = !isApple;
+      if (box) box.querySelector("[data-push-ios]").hidden = !isApple;
       return show("missing");
     }
     if (Notification.permission !== "granted") return show(Notification.permission);
@@ -82,7 +83,7 @@
     return turnOn();
   }
 
-  button.addEventListener("click", () => turnOn().catch((error) => show("failed", error.message)));
+  button?.addEventListener("click", () => turnOn().catch((error) => show("failed", error.message)));
   // Without a line nothing is known, neither good nor bad.
   start().catch((error) => (error instanceof TypeError ? show("unsure") : show("failed", error.message)));
 })();
