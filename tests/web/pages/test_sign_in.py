@@ -89,6 +89,20 @@ def test_signing_out_ends_the_session(enter: Enter) -> None:
     assert visitor.get("/me").path == "/sign-in"
 
 
+def test_an_answer_without_scripts_after_the_session_has_ended_is_told_to_be_given_again(
+    site: Site, enter: Enter
+) -> None:
+    alert = site.post()
+    visitor = enter("tanaka")
+    shown = visitor.get("/me")
+    visitor.submit(visitor.get("/me/settings"), "/sign-out")
+    refused = visitor.submit(shown, f"/me/alerts/{alert}")
+    assert refused.status == 401
+    assert "Your answer was NOT taken" in refused.text
+    assert f'href="/sign-in?next=/me/alerts/{alert}"' in refused.text
+    assert site.counts(alert)["acknowledged"] == 0
+
+
 def test_a_new_password_works(site: Site, enter: Enter) -> None:
     visitor = enter("tanaka")
     shown = visitor.get("/me/settings")
