@@ -103,28 +103,29 @@ def _record_proxy(connection: Connection, answer: Answer) -> None:
 
 def _answer(connection: Connection, wish: Acknowledging, place: _Place, alert: Row, now: datetime) -> Answer:
     _check(wish, alert)
+    answered_at = _plausible(wish.answered_at, alert, now)
     return Answer(
         recipient_id=place.recipient,
         alert_id=place.alert,
         person_id=place.person,
-        revision=_answered_revision(connection, wish, alert),
+        revision=_answered_revision(connection, wish, alert, answered_at),
         answer=wish.answer,
         comment=wish.comment,
         way=wish.way.word,
         by=wish.by or place.person,
         late=alert["state"] != "active" or alert["expires_at"] <= now,
-        answered_at=_plausible(wish.answered_at, alert, now),
+        answered_at=answered_at,
         received_at=now,
     )
 
 
-def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row) -> int:
+def _answered_revision(connection: Connection, wish: Acknowledging, alert: Row, answered_at: datetime) -> int:
     """The version that an answer is to: none later than was read, nor one that was not out when it was given."""
     current: int = alert["revision"]
     revision = min(wish.revision or current, current)
     if alert["asked_revision"] > 1 and wish.answered_at is not None:
         asked = alerts.revisions(connection, alert["id"])[alert["asked_revision"] - 1]
-        if wish.answered_at < asked["created_at"]:
+        if answered_at < asked["created_at"]:
             revision = min(revision, alert["asked_revision"] - 1)
     return max(revision, 1)
 
@@ -184,10 +185,14 @@ def _check(wish: Acknowledging, alert: Row) -> None:
 def _plausible(answered_at: datetime | None, alert: Row, now: datetime) -> datetime:
     """When an answer was given: after the alert was sent and not in the future, whatever a phone's clock says.
 
-    Otherwise an answer from the year 9999 could never be changed again.
+    Otherwise an answer from the year 9999 could never be changed again. Nor is an answer older than its alert: then the
+    clock was set right while the answer waited, and all that is known is when it came. As the oldest of all it would
+    lose against one that was given before it.
     """
     sent_at: datetime = alert["sent_at"]
-    return min(max(answered_at or now, sent_at), now)
+    if answered_at is None or answered_at < sent_at:
+        return now
+    return min(answered_at, now)
 
 
 def acknowledgement_view(row: Row) -> dict[str, Any]:

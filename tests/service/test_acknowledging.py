@@ -275,6 +275,16 @@ class TestReceipts:
 
 def test_a_phone_s_wrong_clock_is_set_right(rt: Runtime, clock: Clock, alert_id: str) -> None:
     clock.move(minutes=5)
-    assert answer(rt, alert_id, answered_at=START.replace(year=1)).body["answered_at"] == moment(START)
+    assert answer(rt, alert_id, answered_at=START).body["answered_at"] == moment(START)
     late = answer(rt, alert_id, "hanako", answered_at=START.replace(year=9999)).body
     assert late["answered_at"] == moment(clock())
+
+
+def test_a_clock_that_was_set_right_while_the_answer_waited_does_not_make_it_the_oldest(
+    rt: Runtime, clock: Clock, alert_id: str
+) -> None:
+    clock.move(minutes=5)
+    answer(rt, alert_id, answer="safe")
+    clock.move(minutes=5)
+    changed = answer(rt, alert_id, answer="hurt", answered_at=START.replace(year=2009)).body
+    assert (changed["answer"], changed["answered_at"]) == ("hurt", moment(clock()))
