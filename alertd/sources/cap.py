@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from alertd.core.alert import Severity
+from alertd.core.alert import Severity, has_control
 from alertd.core.observation import (
     CODE_MAX,
     Area,
@@ -26,6 +26,7 @@ _SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _WRAPPER: Final = "urn:oasis:names:tc:emergency:EDXL:DE:1.0"
 
 _MANY: Final = 10**6
+_NAME_MAX: Final = 200  # characters of a sender or an identifier: together they are an observation's id
 _Shape = tuple[tuple[str, int, int], ...]
 # Section 3.2 and appendix A: what stands in what, in this order, at least and at most so often.
 _ALERT: Final[_Shape] = (
@@ -140,9 +141,16 @@ def _require_alert(alert: Element) -> None:
         raise Unreadable(f"this is not CAP 1.2: the root must be alert in the namespace {NAMESPACE}", alert.line)
     _require_shape(alert)
     for name in ("identifier", "sender"):
-        if not alert.text_at(name) or re.search(r"[\s,<&]", alert.text_at(name)):
+        if not _is_name(alert.text_at(name)):
             # Section 3.2.1; whoever refers to the message could not say which it is.
-            raise Unreadable(f"{name} must not be empty nor hold spaces, commas, < or &", alert.line)
+            told = (
+                f"{name} must not be empty, nor over {_NAME_MAX} characters, nor hold spaces, commas, <, & or controls"
+            )
+            raise Unreadable(told, alert.line)
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= _NAME_MAX and not re.search(r"[\s,<&]", text) and not has_control(text)
 
 
 def _require_shape(element: Element) -> None:
@@ -205,7 +213,7 @@ def _references(alert: Element, kind: ObservationKind) -> list[str]:
     element = alert.find("references")
     for reference in alert.text_at("references").split():
         parts = reference.split(",")
-        if len(parts) != 3 or not _is_time(parts[2]):
+        if len(parts) != 3 or not _is_time(parts[2]) or not all(map(_is_name, parts[:2])):
             line = element.line if element is not None else alert.line
             raise Unreadable("references must be sender,identifier,sent, with spaces between messages", line)
         found.append((_time(parts[2]), _key(*parts)))

@@ -167,6 +167,9 @@ def test_a_wrapper_without_an_alert_is_refused() -> None:
         ("2026-11-22T18:00:00+09:00", "0001-01-01T00:00:00+09:00", 5, "must be a time"),
         ("<identifier>a-1</identifier>", "<identifier>a, 1</identifier>", 2, "identifier must not"),
         ("<identifier>a-1</identifier>", "<identifier/>", 2, "identifier must not be empty"),
+        # Its id could not be kept, and a right-to-left override makes another's of it for whoever reads it.
+        ("<identifier>a-1</identifier>", "<identifier>a\u202e1</identifier>", 2, "identifier must not be empty"),
+        ("bousai@city.example", "b" * 201, 2, "sender must not be empty, nor over 200"),
         ("<scope>", "<foo/>\n<scope>", 8, "foo must not stand in alert"),
         ("<status>Actual</status>", "<status>Actual</status><status>Actual</status>", 6, "status must stand once"),
         ("<msgType>Alert</msgType>", "<msgType>Update</msgType>", 2, "Update must have references"),
@@ -186,7 +189,17 @@ def test_what_breaks_the_schema_is_refused_with_its_line(before: str, after: str
     assert caught.value.line == line
 
 
-@pytest.mark.parametrize("reference", ["a-1", "a,b", "a,b,yesterday", "a,b,0001-01-01T00:00:00+09:00"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "a-1",
+        "a,b",
+        ",b,2026-11-22T18:00:00+09:00",
+        "a,\u202e,2026-11-22T18:00:00+09:00",
+        "a,b,yesterday",
+        "a,b,0001-01-01T00:00:00+09:00",
+    ],
+)
 def test_references_must_name_messages(reference: str) -> None:
     with pytest.raises(Unreadable, match="references must be"):
         read(message(kind="Update", references=f"<references>{reference}</references>").encode())
