@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
-from alertd.sources import cap, program
+from alertd.sources import cap, jma, program
 from alertd.sources.base import Reader
 
-READERS: Final[Mapping[str, Reader]] = {"cap": cap.read, "program": program.read}
+READERS: Final[Mapping[str, Reader]] = {"cap": cap.read, "jma": jma.read, "program": program.read}
 KINDS: Final = tuple(READERS)
 
 
 def kind_of(raw: bytes) -> str:
     """Which reader a message is for, by how it begins."""
-    return "program" if raw.lstrip()[:1] in (b"{", b"[") else "cap"
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return "program"
+    return "jma" if jma.NAMESPACE.encode() in raw[:1_000] else "cap"
