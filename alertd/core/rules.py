@@ -142,6 +142,9 @@ def followed(thread: Thread, observation: Observation, decision: Decision) -> Th
     if decision.reason in (Reason.REPEATED, Reason.OLDER, Reason.TEST):
         return replace(thread, seen=seen)
     later = replace(thread, seen=seen, version=observation.version)
+    if decision.reason is Reason.CLOSED:
+        # Nobody hears of it, and yet it goes on: what rises again is compared with what it came down to.
+        return replace(later, observation=None if observation.kind == "withdrawn" else decision.observation)
     match decision.action:
         case Action.IGNORE:
             return later
@@ -195,22 +198,26 @@ def _follow(
     """What becomes of a later version of what people know of already."""
     assert thread.observation is not None
     rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
-    over = Decision(Action.IGNORE, Reason.CLOSED, rule, observation) if thread.told is None else None
+    closed = thread.told is None
     if observation.kind == "withdrawn":
-        return over or Decision(Action.STAND_DOWN, Reason.WITHDRAWN, rule, observation)
+        ended = (Action.IGNORE, Reason.CLOSED) if closed else (Action.STAND_DOWN, Reason.WITHDRAWN)
+        return Decision(*ended, rule, observation)
     # Whoever changed the rules meanwhile has not changed whom people were told by.
     found = narrow(observation, rule) if rule is not None else observation
     if found.substance == thread.observation.substance:
         return Decision(Action.IGNORE, Reason.UNCHANGED, rule, found)
-    if thread.observation.rank and not found.rank:
-        return over or Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
+    if thread.observation.rank and not found.rank and not closed:
+        return Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
     change = _change(thread.observation, found)
     if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
         # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
-        if begun.action is Action.ALERT or begun.reason is Reason.TOO_MANY:
+        again = closed and begun.action is not Action.IGNORE
+        if again or begun.action is Action.ALERT or begun.reason is Reason.TOO_MANY:
             return begun
-    return over or Decision(Action.UPDATE, change, rule, found)
+    if closed:
+        return Decision(Action.IGNORE, Reason.CLOSED, rule, found)
+    return Decision(Action.UPDATE, change, rule, found)
 
 
 def _change(before: Observation, now: Observation) -> Reason:

@@ -17,6 +17,7 @@ from alertd.core.rules import (
     Thread,
     When,
     decide,
+    followed,
     rule_faults,
     rules_faults,
 )
@@ -201,3 +202,32 @@ def test_a_rule_that_stands_twice_is_refused() -> None:
 
 def test_every_reason_has_its_words() -> None:
     assert set(REASON_WORDS) == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("do", "later", "told"),
+    [
+        # The source ended it after its alert had: the next time is a new one, however alike.
+        ("alert", [("withdrawn", 0), ("changed", 4)], ["ignore closed", "alert rule"]),
+        ("alert", [("changed", 0), ("changed", 4)], ["ignore closed", "alert new-area"]),
+        # It came down, unheard, and rose again to what it was.
+        ("alert", [("changed", 2), ("changed", 4)], ["ignore closed", "alert worse"]),
+        ("alert", [("changed", 4), ("changed", 3)], ["ignore unchanged", "ignore closed"]),
+        ("draft", [("changed", 5)], ["draft worse"]),
+        ("draft", [("withdrawn", 0), ("changed", 4)], ["ignore closed", "draft rule"]),
+    ],
+)
+def test_what_ended_before_its_source_said_so_begins_again(
+    do: Any, later: list[tuple[Any, int]], told: list[str]
+) -> None:
+    for_level = rule(do=do, when=When(areas=("38214",), at_least={"level": "3"}))
+    first = warning(1, ("3821400", 4))
+    thread = followed(Thread(), first, decide(first, "s", [for_level], Thread()))
+    thread = replace(thread, told=None)  # it ran out, or somebody ended it
+    found = []
+    for version, (kind, rank) in enumerate(later, 2):
+        observation = replace(warning(version, ("3821400", rank)), kind=kind)
+        decision = decide(observation, "s", [for_level], thread)
+        thread = followed(thread, observation, decision)
+        found.append(f"{decision.action} {decision.reason}")
+    assert found == told
