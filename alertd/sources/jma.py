@@ -7,7 +7,7 @@ something else, whether it is a drill, when it was said, is refused with its lin
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from alertd.core.alert import Severity
@@ -32,7 +32,7 @@ from alertd.sources.xml import Element, parse
 NAMESPACE: Final = "http://xml.kishou.go.jp/jmaxml1/"
 
 _CODE_MAX: Final = 200
-_JST: Final = timezone(timedelta(hours=9))
+_DATED: Final = re.compile(r"20[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9]")  # 20110311144640
 # jmx.xsd and jmx_ib.xsd: what every telegram has; what may be empty stands in the second.
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "Control": ("Title", "DateTime", "Status", "EditorialOffice", "PublishingOffice"),
@@ -97,9 +97,10 @@ class _Telegram:
 
     @property
     def occasion(self) -> str:
-        """What it is about where its EventID alone does not say which time: a volcano's code, a prefecture."""
-        dated = re.search(r"[0-9]{8}", self.event)
-        return self.event if dated else f"{self.event}:{self.reported_at.astimezone(_JST):%Y%m%d}"
+        """Its EventID, with its time where that does not say which occasion is meant: a volcano, a river. Nothing ends
+        these, so that the next one would be taken for more of what is long over.
+        """
+        return self.event if _DATED.match(self.event) else f"{self.event}:{self.reported_at:%Y%m%dT%H%MZ}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,6 +429,15 @@ def test_an_unknown_kind_is_kept_with_the_level_that_its_words_name() -> None:
     assert follow([raw], {"level": "5"}) == ["alert rule"]
 
 
+def test_what_nothing_ends_is_told_anew_each_time() -> None:
+    again = [telegram(control="新しい情報", text="レベル５", event="880808000100", at=at) for at in ("00", "30")]
+    assert follow(again, {"level": "5"}) == ["alert rule", "alert rule"]
+    series = [
+        telegram(control="新しい情報", text=f"レベル５ {at}", event="20261122010000", at=at) for at in ("00", "30")
+    ]
+    assert follow(series, {"level": "5"}) == ["alert rule", "update changed"]
+
+
 def test_an_unknown_title_is_read_as_its_file_is_named() -> None:
     raw = warning({SEIYO: RAIN4}, control="気象警報・注意報（Ｒ１０）（大雨）")
     assert one(raw).type == "気象警報・注意報"
