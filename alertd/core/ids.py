@@ -9,6 +9,8 @@ _RANDOM_BITS: Final = 80
 
 ID_MAX: Final = 64
 _GIVEN: Final = re.compile(r"[^\W_][\w.@+-]{0,63}\Z")
+# Whoever was called so could not be opened: in addresses these stand where an id does, and lead to pages of their own.
+_TAKEN: Final = frozenset({"new", "import", "invitations", "reachability", "reachability.csv"})
 
 
 def make_id(now: datetime, randomness: bytes) -> str:
@@ -19,6 +21,8 @@ def make_id(now: datetime, randomness: bytes) -> str:
 
 def given_id_fault(value: str) -> str | None:
     """What is wrong with an id that somebody chose (a person's, a group's, a board's); None when nothing is."""
+    if value in _TAKEN:
+        return f"{value!r} stands for a page in addresses: choose another"
     if _GIVEN.match(value):
         return None
     return f"must be 1 to {ID_MAX} letters, digits or . @ + - _ and begin with a letter or digit"

@@ -273,6 +273,10 @@ _REFUSALS: Final = tuple(
         ),
         (r"'(?P<name>.+)' has a higher role than you.*", marked("“%(name)s” has a higher role than you.")),
         (
+            r"'(?P<name>.+)' stands for a page in addresses: .*",
+            marked("“%(name)s” is the address of a page of this system: choose another ID."),
+        ),
+        (
             r"must be 1 to (?P<most>\d+) letters, digits or .*",
             marked("Use 1 to %(most)s letters, digits or . @ + - _ and begin with a letter or digit."),
         ),

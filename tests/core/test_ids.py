@@ -39,7 +39,7 @@ def test_ids_that_may_be_given(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "_a", ".a", "-a", "@a", "a b", "a/b", "a\n", "a\0", "a" * (ID_MAX + 1), "a;b", "😀", "a　b", "a\ue000"],
+    ["", "_a", ".a", "-a", "@a", "a b", "a/b", "a\n", "a\0", "a" * (ID_MAX + 1), "a;b", "😀", "a　b", "a\ue000", "new"],
 )
 def test_ids_that_may_not_be_given(value: str) -> None:
     assert given_id_fault(value) is not None

@@ -60,12 +60,12 @@ def test_everything_about_a_person_is_taken_in(rt: Runtime) -> None:
 def test_a_dry_run_tells_the_difference_and_changes_nothing(rt: Runtime) -> None:
     settle(rt, "same", name="同じ", email=None)
     settle(rt, "other", name="前", email=None)
-    text = HEADER + "same,同じ,,,,,\nother,後,,090-1234-5678,en,,\nnew,新,,,,,\n"
+    text = HEADER + "same,同じ,,,,,\nother,後,,090-1234-5678,en,,\nnina,新,,,,,\n"
     before = listed(rt)
     told = take_in(rt, text, dry_run=True)
     assert listed(rt) == before
     assert told.as_json() == {
-        "applied": False, "made": ["new"], "changed": [{"id": "other", "fields": ["name", "phone", "language"]}],
+        "applied": False, "made": ["nina"], "changed": [{"id": "other", "fields": ["name", "phone", "language"]}],
         "unchanged": 1, "errors": [],
     }  # fmt: skip
     done = take_in(rt, text)
@@ -131,7 +131,7 @@ def test_nobody_takes_in_somebody_mightier_than_themselves(rt: Runtime) -> None:
     assert [(row, name) for row, name, _ in report.errors] == [(2, "id")]
     assert listed(rt)["chief"]["name"] == "長"
     # Left as they are, they do not stand in the way of the others.
-    assert import_people(rt, manager, "id,name\nchief,長\nnew,新人\n", dry_run=False).made == ["new"]
+    assert import_people(rt, manager, "id,name\nchief,長\nnina,新人\n", dry_run=False).made == ["nina"]
 
 
 def test_a_column_that_is_not_there_says_nothing(rt: Runtime) -> None:

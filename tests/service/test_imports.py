@@ -44,7 +44,7 @@ TEXT = (
     + "taro,太郎 改,,090-3333-4444,en,school,true\n"
     + "hana,花子,hana@example.jp,,ja,,false\n"
     + "same,同じ,same@example.jp,,ja,,true\n"
-    + "new,新人,new@example.jp,,ja,fire,true\n"
+    + "nina,新人,nina@example.jp,,ja,fire,true\n"
 )
 
 
@@ -57,7 +57,7 @@ def test_the_differences_are_shown_field_by_field_and_nothing_is_changed(town: R
     assert changed["fields"] == ["name", "email", "phone", "language", "groups"]
     assert (changed["before"]["phone"], changed["after"]["phone"]) == ("+819011112222", "+819033334444")
     assert (gone["id"], gone["fields"]) == ("hana", ["active"])
-    assert (made["id"], made["before"], made["after"]["groups"]) == ("new", None, ["fire"])
+    assert (made["id"], made["before"], made["after"]["groups"]) == ("nina", None, ["fire"])
     assert draft["counts"] == {"made": 1, "changed": 2, "unchanged": 1}
     assert {person: read_person(town, person) for person in before} == before
     assert imports.list_imports(town) == []
@@ -72,11 +72,11 @@ def test_what_was_taken_in_goes_back(town: Runtime) -> None:
     assert not read_person(town, "hana")["active"]
     assert imports.read_import(town, draft)["text"] is None
     foreseen = imports.foresee_undo(town, BOSS, draft)
-    assert foreseen.back.keys() == {"taro", "hana", "new"}
+    assert foreseen.back.keys() == {"taro", "hana", "nina"}
     assert imports.undo(town, BOSS, draft) == foreseen
     assert {person: state(town, person) for person in before} == before
     assert read_person(town, "taro")["ways"] == ways
-    assert not read_person(town, "new")["active"]
+    assert not read_person(town, "nina")["active"]
     assert imports.read_import(town, draft)["kept"] == []
 
 
@@ -110,10 +110,10 @@ def test_whoever_was_changed_since_is_left_as_they_are(town: Runtime) -> None:
     draft = hand_in(town, TEXT)
     take_in(town, draft)
     directory.put_person(town, BOSS, PersonDraft("taro", "太郎", phone="090-9999-0000", groups=("school",)))
-    directory.take_self_test(town, actor("new"), True)  # nothing that an import changes
+    directory.take_self_test(town, actor("nina"), True)  # nothing that an import changes
     assert imports.foresee_undo(town, BOSS, draft).left == {"taro": imports.CHANGED}
     done = imports.undo(town, BOSS, draft)
-    assert (set(done.back), done.left) == ({"hana", "new"}, {"taro": imports.CHANGED})
+    assert (set(done.back), done.left) == ({"hana", "nina"}, {"taro": imports.CHANGED})
     assert state(town, "taro")["phone"] == "+819099990000"
     assert imports.read_import(town, draft)["kept"] == [{"id": "taro", "why": imports.CHANGED}]
 

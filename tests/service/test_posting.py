@@ -278,8 +278,8 @@ class TestReading:
         assert self.seen(rt, "hanako") == ["2!", "2", "0!", "0"]
         assert self.seen(rt, "hanako", Role.VIEWER) == ["2!", "2", "1!", "1", "0!", "0"]
         # Who joins later reads the posts, but an alert went to whom there was.
-        settle(rt, "new", groups=("fire",))
-        assert self.seen(rt, "new") == ["1", "0"]
+        settle(rt, "nina", groups=("fire",))
+        assert self.seen(rt, "nina") == ["1", "0"]
 
     def test_a_post_for_others_is_not_there(self, rt: Runtime) -> None:
         settle(rt, "taro")

@@ -151,7 +151,7 @@ def test_a_change_on_another_version_is_refused(people: Runtime) -> None:
     with pytest.raises(Conflict):
         directory.put_person(people, BOSS, PersonDraft("nobody", "X"), on_version=7)
     assert read_person(people, "ken")["name"] == "Ken"
-    assert directory.put_person(people, BOSS, PersonDraft("new", "X"), on_version=0)[1]
+    assert directory.put_person(people, BOSS, PersonDraft("nina", "X"), on_version=0)[1]
 
 
 def test_somebody_is_deactivated_and_comes_back(people: Runtime) -> None:

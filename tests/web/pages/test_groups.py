@@ -60,7 +60,7 @@ def test_what_cannot_be_deleted_says_why(site: Site, enter: Enter) -> None:
 )
 def test_what_is_wrong_is_said_at_its_field(enter: Enter, field: str, value: str, told: str) -> None:
     admin = enter("admin")
-    fields = {"id": "new", "name": "新しい課", field: value}
+    fields = {"id": "school", "name": "新しい課", field: value}
     refused = admin.submit(admin.get("/groups/new"), "/groups/new", *fields.items())
     assert refused.status in (409, 422)
     assert told in refused.text

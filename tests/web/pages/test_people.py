@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from starlette.routing import Route
 
+from alertd.core.errors import Invalid
 from alertd.service import directory, roster
 from alertd.service.directory import PersonDraft
+from alertd.web.pages import routes
 from tests.web.pages.visitor import ADMIN, Enter, Shown, Site, Visitor
 
 
@@ -64,6 +67,20 @@ def test_a_person_is_added_changed_deactivated_and_comes_back(site: Site, enter:
     assert not roster.read_person(site.rt, "hana")["active"]
     boss.submit(off, "/people/hana/active", ("active", "yes"))
     assert roster.read_person(site.rt, "hana")["active"]
+
+
+def test_nobody_is_called_like_a_page_that_would_stand_before_theirs(site: Site, enter: Enter) -> None:
+    named = {"people", "groups", "plans", "templates", "boards"}
+    parts = [route.path.split("/") for route in routes if isinstance(route, Route)]
+    pages = {part[2] for part in parts if len(part) > 2 and part[1] in named and not part[2].startswith("{")}
+    assert pages >= {"new", "import"}
+    admin = enter("admin")
+    for page in pages:
+        refused = admin.submit(admin.get("/people/new"), "/people/new", ("id", page), ("name", "新人"))
+        assert refused.status == 422, page
+        assert "is the address of a page of this system: choose another ID." in refused.text
+    with pytest.raises(Invalid):
+        directory.put_group(site.rt, ADMIN, "new", "新しい課", None, ())
 
 
 def test_whoever_is_there_is_not_added_a_second_time(site: Site, enter: Enter) -> None:
