@@ -80,7 +80,9 @@ async def show_group(request: Request) -> Response:
 
 
 async def answer_for(request: Request) -> Response:
-    """A proxy's answer: somebody was reached by telephone. Kept as the manager's, for the person."""
+    """A proxy's answer: somebody was reached by telephone. Kept as the manager's, for the person, and as an answer to
+    the version that the manager had before them.
+    """
     page, actor = await signed_in(request, Role.MANAGER)
     form = await read_own_form(request, actor)
     alert_id = _alert_id(request)
@@ -91,6 +93,7 @@ async def answer_for(request: Request) -> Response:
         person=form.one("person"),
         answer=form.maybe("answer"),
         comment=form.maybe("comment"),
+        revision=form.number("revision"),
     )
     await page.web.acknowledgements.submit(wish)
     return RedirectResponse(f"/alerts/{alert_id}#outstanding", 303)

@@ -6,7 +6,7 @@ from alertd.core.acknowledgement import Way
 from alertd.core.alert import Ask, Choice
 from alertd.core.audience import Audience
 from alertd.service import watching
-from tests.web.pages.visitor import ADMIN, URGENT, Enter, Site, written
+from tests.web.pages.visitor import ADMIN, URGENT, Enter, Shown, Site, written
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 ASK = Ask("無事ですか？", (Choice("safe", "無事"), Choice("hurt", "助けが必要")))
@@ -73,6 +73,23 @@ def test_a_manager_answers_for_somebody(site: Site, enter: Enter) -> None:
     assert "somebody else (proxy): boss" in people
     assert "電話で確認" in people
     assert site.counts(alert)["answers"] == {"safe": 0, "hurt": 1}
+
+
+def test_an_answer_for_somebody_is_to_the_version_that_the_manager_had_before_them(site: Site, enter: Enter) -> None:
+    alert = site.post(ask=ASK)
+    boss = enter("boss")
+    shown = boss.get(f"/alerts/{alert}")
+    about_tanaka = [each for each in answer_forms(shown) if ("person", "tanaka") in each]
+    site.revise(alert, "update", "津波です", ask_again=True)
+    boss.post(f"/alerts/{alert}/answers", *about_tanaka[0], ("answer", "safe"))
+    assert site.counts(alert)["acknowledged"] == 0, "the one on the telephone had not heard of what is asked now"
+    assert "Answered an earlier version:" in boss.get(f"/alerts/{alert}").text
+
+
+def answer_forms(shown: Shown) -> list[list[tuple[str, str]]]:
+    """What a browser would send of each form by which somebody is answered for."""
+    forms = re.findall(r'action="/alerts/\w+/answers">(.*?)</form>', shown.text, re.DOTALL)
+    return [re.findall(r'name="(\w+)" value="([^"]*)">', form) for form in forms]
 
 
 def test_a_viewer_answers_for_nobody(site: Site, enter: Enter) -> None:
