@@ -26,8 +26,8 @@ _BATCH: Final = 500
 
 def count(rt: Runtime, group: str | None) -> dict[str, int]:
     """How many active people there are (`people`) and how many in each of `LISTS`, of a group or of all."""
-    lacks: dict[str, Lack | None] = {"people": None, **LISTS}
-    return {name: roster.count_people(rt, _search(lack, group)) for name, lack in lacks.items()}
+    counts = roster.count_standings(rt, _search(None, group))
+    return {"people": sum(counts.values()), **{name: counts.get(lack, 0) for name, lack in LISTS.items()}}
 
 
 def list_people(rt: Runtime, name: str, group: str | None, *, after: str | None, limit: int) -> Found:
@@ -35,7 +35,7 @@ def list_people(rt: Runtime, name: str, group: str | None, *, after: str | None,
     with an `advice`: what to do about it; None: nothing.
     """
     found = roster.find_people(rt, _search(LISTS[name], group), after=after, limit=limit)
-    return Found([_told(person) for person in found.people], found.count, found.following)
+    return Found([_told(person) for person in found.people], found.following)
 
 
 def read_self_test(rt: Runtime) -> dict[str, Any] | None:

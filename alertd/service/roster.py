@@ -34,29 +34,33 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of people, how many there are in all, and the id after which the next page begins."""
+    """One page of people, and the id after which the next page begins."""
 
     people: list[dict[str, Any]]
-    count: int
     following: str | None
 
 
 def find_people(rt: Runtime, search: Search, *, after: str | None, limit: int) -> Found:
     """People by id with their `groups` and `ways`, those after `after`."""
     with rt.store.read() as connection:
-        wanted = _wanted(connection, search)
-        rows = roster.find(connection, wanted, after=after, limit=limit + 1)
+        rows = roster.find(connection, _wanted(connection, search), after=after, limit=limit + 1)
         shown = rows[:limit]
         ids = [row["id"] for row in shown]
         member_of, ways = people.memberships(connection, ids), list_ways(connection, ids)
-        count = roster.count(connection, wanted)
     found = [{**person_view(row, member_of[row["id"]]), "ways": ways[row["id"]]} for row in shown]
-    return Found(found, count, ids[-1] if len(rows) > limit else None)
+    return Found(found, ids[-1] if len(rows) > limit else None)
 
 
 def count_people(rt: Runtime, search: Search) -> int:
+    """How many people a search finds in all."""
     with rt.store.read() as connection:
         return roster.count(connection, _wanted(connection, search))
+
+
+def count_standings(rt: Runtime, search: Search) -> dict[str | None, int]:
+    """How many of them lack hope, part or certainty; None: nothing of these."""
+    with rt.store.read() as connection:
+        return roster.count_standings(connection, _wanted(connection, search))
 
 
 def _wanted(connection: Connection, search: Search) -> Wanted:

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, null, or_, select
 
 from alertd.core.delivery import State
 from alertd.store.rows import among, in_slices
-from alertd.store.schema import acknowledgements, deliveries, subscriptions
+from alertd.store.schema import IS_BY_LINK, IS_PROOF, acknowledgements, deliveries, subscriptions
 
 # What never was on its way says nothing about the way, and what still is does not yet.
 SETTLED: Final = (State.SENT, State.DELIVERED, State.FAILED, State.HELD, State.EXPIRED)
@@ -45,15 +45,26 @@ def is_live() -> ColumnElement[bool]:
 
 def is_proven() -> ColumnElement[bool]:
     """Whether a subscription was ever proven to work."""
-    shown = or_(
-        deliveries.c.delivered_at.is_not(None),
-        deliveries.c.displayed_at.is_not(None),
-        deliveries.c.opened_at.is_not(None) & (deliveries.c.channel != "webpush"),
+    by_evidence = exists().where(deliveries.c.subscription_id == subscriptions.c.id, IS_PROOF)
+    # By the person's answers, of which there are few, and not by the way's messages, of which there are ever more.
+    went_there = exists().where(
+        deliveries.c.recipient_id == acknowledgements.c.recipient_id,
+        (deliveries.c.subscription_id + "") == subscriptions.c.id,
+        deliveries.c.attempt > 0,
     )
-    its_own = deliveries.c.subscription_id == subscriptions.c.id
-    by_evidence = exists().where(its_own, shown)
-    by_answer = exists(_answers(select(literal(1))).where(its_own)).correlate(subscriptions)
-    return or_(by_evidence, by_answer)
+    by_answer = exists().where(
+        acknowledgements.c.person_id == subscriptions.c.person_id,
+        IS_BY_LINK,
+        _came_by(subscriptions.c.channel),
+        went_there.correlate(acknowledgements, subscriptions),
+    )
+    return or_(by_evidence, by_answer.correlate(subscriptions))
+
+
+def _came_by(channel: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether an answer came by that channel."""
+    # As one word: of alternatives SQLite would rather read every delivery of these channels.
+    return channel.concat(" ").concat(acknowledgements.c.last_way).in_(_ANSWERED_BY)
 
 
 def is_failing() -> ColumnElement[bool]:
@@ -85,9 +96,13 @@ def proofs(connection: Connection, subscription_ids: Collection[str]) -> dict[st
     opened = case((deliveries.c.channel == "webpush", null()), else_=deliveries.c.opened_at)
     shown = {"delivered": deliveries.c.delivered_at, "displayed": deliveries.c.displayed_at, "opened": opened}
     columns = [func.max(column, type_=deliveries.c.opened_at.type).label(rung) for rung, column in shown.items()]
-    by_evidence = select(deliveries.c.subscription_id, *columns).group_by(deliveries.c.subscription_id)
+    by_evidence = select(deliveries.c.subscription_id, *columns).where(IS_PROOF).group_by(deliveries.c.subscription_id)
     last_answer = func.max(acknowledgements.c.last_received_at, type_=acknowledgements.c.last_received_at.type)
-    by_answer = _answers(select(deliveries.c.subscription_id, last_answer.label("answered")))
+    by_answer = (
+        select(deliveries.c.subscription_id, last_answer.label("answered"))
+        .join(acknowledgements, acknowledgements.c.recipient_id == deliveries.c.recipient_id)
+        .where(IS_BY_LINK, deliveries.c.attempt > 0, _came_by(deliveries.c.channel))
+    )
     found: dict[str, Proof] = {}
     for some in in_slices(list(subscription_ids)):
         theirs = among(connection, deliveries.c.subscription_id, some)
@@ -115,11 +130,3 @@ def _newest(column: ColumnElement[object]) -> ColumnElement[object]:
     """A column of the newest settled delivery to a subscription."""
     query = select(column).where(deliveries.c.subscription_id == subscriptions.c.id, deliveries.c.state.in_(SETTLED))
     return query.order_by(deliveries.c.id.desc()).limit(1).correlate(subscriptions).scalar_subquery()
-
-
-def _answers(query: Select[tuple[object]]) -> Select[tuple[object]]:
-    """`query` over the deliveries whose way their recipient has answered by."""
-    # As one word: of alternatives SQLite would rather read every delivery of these channels.
-    came = deliveries.c.channel.concat(" ").concat(acknowledgements.c.last_way).in_(_ANSWERED_BY)
-    theirs = acknowledgements.c.recipient_id == deliveries.c.recipient_id
-    return query.select_from(deliveries).join(acknowledgements, theirs).where(deliveries.c.attempt > 0, came)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, exists, func, null, or_, select
 
 from alertd.store import proofs
 from alertd.store.rows import Row
@@ -44,6 +44,13 @@ def count(connection: Connection, wanted: Wanted) -> int:
     return int(connection.execute(select(func.count()).select_from(people).where(*_conditions(wanted))).scalar_one())
 
 
+def count_standings(connection: Connection, wanted: Wanted) -> dict[str | None, int]:
+    """How many people there are by what they lack, in one look at each; None: nothing of these."""
+    stand = _standing().label("standing")
+    query = select(stand, func.count()).select_from(people).where(*_conditions(wanted)).group_by(stand)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.text or wanted.digits:
@@ -59,16 +66,34 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _lacking(lack: Lack) -> list[ColumnElement[bool]]:
-    working = _has(proofs.is_live(), ~proofs.is_failing())
-    if lack == "address":
-        return [~_has(proofs.is_live())]
-    if lack == "hope":
-        return [~working]
-    broken = _has(proofs.is_broken())
-    if lack == "part":
-        return [working, broken]
-    unproven = ~_has(proofs.is_live(), proofs.is_proven())
-    return [unproven] if lack == "proof" else [working, ~broken, unproven]
+    match lack:
+        case "address":
+            return [~_has(proofs.is_live())]
+        case "proof":
+            return [~_is_proven()]
+        case "hope":
+            return [~_is_working()]
+        case "part":
+            return [_is_working(), _is_broken()]
+        case "certainty":
+            return [_is_working(), ~_is_broken(), ~_is_proven()]
+
+
+def _standing() -> ColumnElement[str | None]:
+    """Which of hope, part and certainty somebody lacks, as `_lacking` has them: whoever lacks one is asked no more."""
+    return case((~_is_working(), "hope"), (_is_broken(), "part"), (~_is_proven(), "certainty"), else_=null())
+
+
+def _is_working() -> ColumnElement[bool]:
+    return _has(proofs.is_live(), ~proofs.is_failing())
+
+
+def _is_broken() -> ColumnElement[bool]:
+    return _has(proofs.is_broken())
+
+
+def _is_proven() -> ColumnElement[bool]:
+    return _has(proofs.is_live(), proofs.is_proven())
 
 
 def _has(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

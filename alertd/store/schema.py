@@ -3,6 +3,8 @@
 One module, however long it grows: tables refer to each other, and the migrations are compared with all of them at once.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -16,7 +18,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     literal_column,
+    or_,
 )
 
 from alertd.store.columns import Id, Lane, Serial, UtcDateTime, Word, made_at
@@ -471,8 +475,20 @@ deliveries = Table(
     Index("ix_deliveries_channel_state_rank_due_at_id", "channel", "state", "rank", "due_at", "id"),
     Index("ix_deliveries_state_worker_id", "state", "worker_id"),
 )
+# What proves that its way works: what came of the message, or the answer that came back by it. Who opened the link in a
+# push is not known by device, nor which of them was answered on. Queries put these as they stand here, word for word.
+IS_PROOF: Final = or_(
+    deliveries.c.delivered_at.is_not(None),
+    deliveries.c.displayed_at.is_not(None),
+    and_(deliveries.c.opened_at.is_not(None), deliveries.c.channel != literal_column("'webpush'")),
+)
+IS_BY_LINK: Final = acknowledgements.c.last_way.in_(
+    [literal_column(f"'{way}'") for way in ("sms-link", "sms-reply", "email-link")]
+)
 # What only few rows have costs the others nothing.
 for index, column, is_there in (
+    ("ix_acknowledgements_by_link", acknowledgements.c.person_id, IS_BY_LINK),
+    ("ix_deliveries_proof", deliveries.c.subscription_id, IS_PROOF),
     ("ix_deliveries_provider_id", deliveries.c.provider_id, deliveries.c.provider_id.is_not(None)),
     ("ix_deliveries_held", deliveries.c.alert_id, deliveries.c.state == literal_column("'held'")),
 ):

@@ -82,14 +82,14 @@ async def show_people(request: Request) -> Response:
     lacks = roster.LACKS.get(asked["lacks"])
     search = Search(asked["q"], asked["group"] or None, _ACTIVE.get(asked["active"]), lacks)
     after = query.get("after")
-    found, groups = await in_thread(
-        lambda: (roster.find_people(rt, search, after=after, limit=PAGE_SIZE), directory.list_groups(rt))
-    )
+    found = await in_thread(lambda: roster.find_people(rt, search, after=after, limit=PAGE_SIZE))
+    count, groups = await in_thread(lambda: (roster.count_people(rt, search), directory.list_groups(rt)))
     kept = {name: value for name, value in asked.items() if value}
     return page.respond(
         "roster.html",
         asked=asked,
         found=found,
+        count=count,
         groups=in_tree_order(groups),
         group_names={group["id"]: group["name"] for group in groups},
         is_search=bool(kept),

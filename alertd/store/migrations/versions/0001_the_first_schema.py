@@ -430,6 +430,14 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_acknowledgements_by_link",
+        "acknowledgements",
+        ["person_id"],
+        unique=False,
+        postgresql_where=sa.text("last_way IN ('sms-link', 'sms-reply', 'email-link')"),
+        sqlite_where=sa.text("last_way IN ('sms-link', 'sms-reply', 'email-link')"),
+    )
+    op.create_index(
         "ix_acknowledgements_changed",
         "acknowledgements",
         ["alert_id"],
@@ -480,6 +488,18 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'held'"),
         sqlite_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_deliveries_proof",
+        "deliveries",
+        ["subscription_id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "delivered_at IS NOT NULL OR displayed_at IS NOT NULL OR opened_at IS NOT NULL AND channel != 'webpush'"
+        ),
+        sqlite_where=sa.text(
+            "delivered_at IS NOT NULL OR displayed_at IS NOT NULL OR opened_at IS NOT NULL AND channel != 'webpush'"
+        ),
     )
     op.create_index(
         "ix_deliveries_provider_id",
