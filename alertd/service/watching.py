@@ -19,7 +19,7 @@ from alertd.store.standing import Whose
 from alertd.store.tallies import Tally
 from alertd.store.triggers import EVIDENCE
 
-Filter = Literal["outstanding", "acknowledged", "unreachable", "outdated", "supervisors"]
+Filter = Literal["outstanding", "acknowledged", "unreachable", "awaited", "outdated", "supervisors"]
 
 STATES: Final = tuple(State)
 _APART: Final[tuple[Filter, ...]] = ("unreachable", "outdated", "supervisors")  # what no tally says
@@ -203,6 +203,8 @@ def _whose(connection: Connection, rt: Runtime, alert: Row, state: Filter | None
             return standing.acknowledged(alert)
         case "unreachable":
             return standing.unreachable(alert, _later(connection, rt, alert))
+        case "awaited":
+            return standing.awaited(alert, _later(connection, rt, alert))
         case "outdated":
             return standing.outdated(alert)
         case "supervisors":

@@ -59,6 +59,12 @@ def unreachable(alert: Row, later: Collection[str]) -> Whose:
     return [lost.where(hopeless), lost.where(recipients.c.id.in_(doubtful))]
 
 
+def awaited(alert: Row, later: Collection[str]) -> Whose:
+    """The outstanding who are not unreachable: a message went to them or still may."""
+    lost = select(_together(unreachable(alert, later)).c.person_id)
+    return [query.where(recipients.c.person_id.not_in(lost)) for query in outstanding(alert)]
+
+
 def outdated(alert: Row) -> Whose:
     """Who holds an earlier version of the alert on some way that nobody has taken the current one over for. Costs as
     much as there are deliveries of earlier versions.

@@ -11,7 +11,7 @@ from alertd.service.runtime import Runtime
 from alertd.service.watching import Filter
 from tests.installation import BOSS, Clock, actor, alert, group, settle
 
-STATES: tuple[Filter, ...] = ("unreachable", "outstanding", "acknowledged")
+STATES: tuple[Filter, ...] = ("unreachable", "awaited", "outstanding", "acknowledged")
 
 
 @pytest.fixture
@@ -35,6 +35,8 @@ def test_several_lists_are_what_each_is_alone(rt: Runtime, alert_id: str) -> Non
             assert lists[state] == alone
     (lost,), _ = watching.list_several(rt, alert_id, STATES, limit=50)["unreachable"]
     assert lost["person"]["id"] == "alone"
+    awaited, following = watching.list_recipients(rt, alert_id, state="awaited", after=None, limit=3)
+    assert ([person["person"]["id"] for person in awaited], following) == (["p0", "p2", "p3"], "p3")
 
 
 def test_a_group_holds_those_below_it_and_nobody_else(rt: Runtime, alert_id: str) -> None:

@@ -23,7 +23,7 @@ from alertd.web.templating import Page, signed_in
 
 _SHOWN: Final = 20  # people per list on the live page
 _LISTED: Final = 200  # people per page of one list
-LISTS: Final[tuple[Filter, ...]] = ("unreachable", "outstanding", "acknowledged")
+LISTS: Final[tuple[Filter, ...]] = ("unreachable", "awaited", "acknowledged")
 
 
 async def show_alert(request: Request) -> Response:

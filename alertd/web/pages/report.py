@@ -29,12 +29,8 @@ async def show_report(request: Request) -> Response:
     def read() -> dict[str, Any]:
         report = _read(rt, actor, alert_id)
         unreachable, _ = watching.list_recipients(rt, alert_id, state="unreachable", after=None, limit=_NAMED)
-        silent, _ = watching.list_recipients(rt, alert_id, state="outstanding", after=None, limit=_NAMED)
-        return {
-            **report,
-            "unreachable": unreachable,
-            "silent": [person for person in silent if not person["unreachable"]],
-        }
+        awaited, _ = watching.list_recipients(rt, alert_id, state="awaited", after=None, limit=_NAMED)
+        return {**report, "unreachable": unreachable, "awaited": awaited}
 
     context = await in_thread(read)
     drill = context["drill"]

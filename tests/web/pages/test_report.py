@@ -72,7 +72,7 @@ def test_no_number_is_worded_above_its_proof(site: Site, enter: Enter, answered:
 
 def test_whoever_was_not_reached_is_named_with_the_cause(site: Site, enter: Enter, answered: str) -> None:
     text = enter("viewer").get(f"/alerts/{answered}/report").text
-    unreachable, silent = text[text.index('id="unreachable-title"') :].split('id="outstanding-title"')
+    unreachable, silent = text[text.index('id="unreachable-title"') :].split('id="awaited-title"')
     assert "見る人" in unreachable
     assert "no phone, no mail, no device" in unreachable
     assert "防災 課長" in silent
@@ -142,3 +142,20 @@ def test_a_long_list_of_people_is_cut_and_says_so(site: Site, enter: Enter) -> N
     assert text.count("長い名前" * 50) <= 100
     assert "All of them" in text
     assert len(lines(enter("boss").get(f"/alerts/{alert}/report.csv"))) == 135
+
+
+def test_whoever_may_still_be_reached_is_named_however_many_cannot(site: Site, enter: Enter) -> None:
+    for number in range(110):
+        site.person(f"a{number:03}", f"電話なし {number}")
+    alert = site.post()
+    site.hand_over(alert)
+    report = enter("boss").get(f"/alerts/{alert}/report").text
+    awaited = report[report.index('id="awaited-title"') :]
+    assert "田中 恵子" in awaited
+    assert "Nobody." not in awaited
+    live = enter("boss").get(f"/alerts/{alert}").text
+    waiting = live[live.index('id="outstanding"') : live.index('id="acknowledged"')]
+    assert "田中 恵子" in waiting
+    assert waiting.count('class="person outstanding"') == 3
+    listed = enter("boss").get(f"/alerts/{alert}/people/awaited").text
+    assert listed.count('class="person outstanding"') == 3
