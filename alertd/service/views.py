@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from alertd.core.acknowledgement import TOKEN_LENGTH, Way, link_way, make_token
 from alertd.core.alert import Ask, Choice, Content, Language
+from alertd.core.escalation import Step
 from alertd.core.message import LINK, Message, Rendered, render, short_segments
 from alertd.service.runtime import Runtime
 from alertd.store.rows import Row
@@ -55,6 +56,20 @@ def alert(row: Mapping[str, Any]) -> dict[str, Any]:
         "sent_at": moment(row["sent_at"]),
         "expires_at": moment(row["expires_at"]),
         "closed_at": moment(row["closed_at"]),
+    }
+
+
+def run(row: Mapping[str, Any], step: Step) -> dict[str, Any]:
+    """One line of an alert's timetable: a run of `step`."""
+    return {
+        "step": row["step"],
+        "repeat": row["repeat"],
+        "channels": list(step.channels),
+        "to": step.to,
+        "asked_by": step.asked_by,
+        "due_at": moment(row["due_at"]),
+        "started_at": moment(row["started_at"]),
+        "deliveries": row["deliveries"],
     }
 
 

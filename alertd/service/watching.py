@@ -76,19 +76,7 @@ def read_course(rt: Runtime, alert_id: str) -> dict[str, Any]:
             }
             for row in said
         ],
-        "timetable": [
-            {
-                "step": run["step"],
-                "repeat": run["repeat"],
-                "channels": list(step.channels),
-                "to": step.to,
-                "asked_by": step.asked_by,
-                "due_at": views.moment(run["due_at"]),
-                "started_at": views.moment(run["started_at"]),
-                "deliveries": run["deliveries"],
-            }
-            for run, step in runs
-        ],
+        "timetable": [views.run(run, step) for run, step in runs],
     }
 
 

@@ -16,6 +16,7 @@ from alertd.service import (
     planning,
     posting,
     reaching,
+    reminding,
     revising,
     sources,
     templates,
@@ -80,6 +81,11 @@ async def post_revision(call: Call) -> Response:
     rt, revision = web_of(call.request).rt, call.body.revision()
     key = call.request.headers.get("idempotency-key")
     return JSONResponse(await in_thread(lambda: revising.revise(rt, call.actor, call.path("id"), revision, key)), 201)
+
+
+async def post_reminder(call: Call) -> Response:
+    rt, key = web_of(call.request).rt, call.request.headers.get("idempotency-key")
+    return JSONResponse(await in_thread(lambda: reminding.remind(rt, call.actor, call.path("id"), key)), 201)
 
 
 async def get_plans(call: Call) -> Response:
@@ -332,6 +338,8 @@ ENDPOINTS: Final = (
              answers.AlertCourseAnswer),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/revisions", Role.MANAGER, "Update an alert, or call it off", post_revision,
              answers.RevisedAnswer, models.RevisionBody, 201, headers=(IDEMPOTENCY_KEY,)),
+    Endpoint("POST", f"{_ROOT}/alerts/{{id}}/reminders", Role.MANAGER, "Send it again to whoever has not answered",
+             post_reminder, answers.RunAnswer, status=201, headers=(IDEMPOTENCY_KEY,)),
     Endpoint("POST", f"{_ROOT}/alerts/{{id}}/acknowledgements", Role.STAFF, "Acknowledge, or answer",
              post_acknowledgement, answers.AcknowledgementAnswer, models.AcknowledgementBody),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/summary", Role.VIEWER, "Who has answered, in numbers", get_summary,

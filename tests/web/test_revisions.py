@@ -151,6 +151,26 @@ class TestRevisions:
         assert sorted(answer.status for answer in answers) == [201] + [409] * 7
 
 
+class TestReminders:
+    async def test_it_goes_out_once_and_the_timetable_says_who_asked(self, town: Town) -> None:
+        alert = await town.alert()
+        path, key = f"/alerts/{alert}/reminders", {"Idempotency-Key": "again"}
+        first = await town.call("manager", "POST", path, headers=key)
+        assert (first.status, first.body["asked_by"], first.body["to"]) == (201, "manager", "outstanding")
+        assert (await town.call("manager", "POST", path, headers=key)).body == first.body
+        other = await town.call("manager", "POST", f"/alerts/{await town.alert()}/reminders", headers=key)
+        at_once = await town.call("admin", "POST", path)
+        assert (other.status, at_once.status) == (409, 409), "the key was for another alert; a minute must go by"
+        found = (await town.call("viewer", "GET", f"/alerts/{alert}")).body["timetable"]
+        assert [run for run in found if run["asked_by"]] == [first.body]
+
+    async def test_nobody_is_reminded_of_what_is_called_off(self, town: Town) -> None:
+        alert = await town.alert()
+        await town.call("manager", "POST", f"/alerts/{alert}/revisions", CANCEL)
+        assert (await town.call("manager", "POST", f"/alerts/{alert}/reminders")).status == 409
+        assert (await town.call("manager", "POST", "/alerts/nothing/reminders")).status == 404
+
+
 class TestEvidence:
     def mail(self, town: Town, alert: str) -> dict[str, Any]:
         with town.rt.store.read() as connection:

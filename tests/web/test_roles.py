@@ -18,6 +18,7 @@ CONTRACT = {
     "GET /api/v1/alerts": Role.STAFF,
     "GET /api/v1/alerts/{id}": Role.STAFF,
     "POST /api/v1/alerts/{id}/revisions": Role.MANAGER,
+    "POST /api/v1/alerts/{id}/reminders": Role.MANAGER,
     "POST /api/v1/alerts/{id}/acknowledgements": Role.STAFF,
     "GET /api/v1/alerts/{id}/summary": Role.VIEWER,
     "GET /api/v1/alerts/{id}/recipients": Role.VIEWER,
