@@ -32,8 +32,9 @@ def drop_drafts(connection: Connection, before: datetime) -> None:
 
 
 def preview(connection: Connection, import_id: str, values: Mapping[str, Any]) -> None:
-    """Let a draft say something else."""
-    connection.execute(update(imports).where(imports.c.id == import_id).values(**values))
+    """Let a draft say something else; what somebody has taken in meanwhile stays as it was taken in."""
+    draft = (imports.c.id == import_id) & imports.c.applied_at.is_(None)
+    connection.execute(update(imports).where(draft).values(**values))
 
 
 def apply(connection: Connection, import_id: str, counts: Mapping[str, int], now: datetime) -> bool:

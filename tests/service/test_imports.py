@@ -11,6 +11,7 @@ from alertd.service.directory import PersonDraft
 from alertd.service.importing import import_people
 from alertd.service.roster import read_person
 from alertd.service.runtime import Runtime
+from alertd.store import imports as stored
 from tests.installation import BOSS, Clock, actor, group, settle
 
 HEADER = "id,name,email,phone,language,groups,active\n"
@@ -104,6 +105,15 @@ def test_what_was_looked_at_is_what_is_taken_in(town: Runtime) -> None:
     assert {each["id"] for each in seen["changed"]} == {"taro", "same"}
     assert imports.apply(town, BOSS, draft, seen["digest"])
     assert state(town, "same")["name"] == "同じ"
+
+
+def test_what_was_taken_in_meanwhile_is_no_draft_any_more(town: Runtime) -> None:
+    draft = hand_in(town, TEXT)
+    take_in(town, draft)
+    before = imports.read_import(town, draft)
+    with town.store.write() as connection:
+        stored.preview(connection, draft, {"counts": {}, "preview": {}})
+    assert imports.read_import(town, draft) == before
 
 
 def test_whoever_was_changed_since_is_left_as_they_are(town: Runtime) -> None:

@@ -108,7 +108,7 @@ def _form_parts(page: Page, fields: Fields) -> dict[str, Any]:
     used = next((each for each in offered if each["id"] == fields.template), None)
     examples = {field["name"]: field["example"] for field in used["fields"]} if used else {}
     groups = directory.list_group_sizes(rt)
-    lives = sorted({*LIVES, int(fields.life)}) if fields.life.isascii() and fields.life.isdigit() else LIVES
+    lives = sorted({*LIVES, int(fields.life)})
     return {
         "boards": directory.list_boards(rt),
         "tree": as_tree(groups, fields.groups),

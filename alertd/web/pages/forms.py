@@ -39,10 +39,10 @@ class Form:
         """All values of `name` that are not blank, a line each; None when there is none."""
         return "\n".join(value.strip() for value in self.all(name) if value.strip()) or None
 
-    def number(self, name: str) -> int | None:
-        """The first value of `name` as a number of at most nine digits; None when it is none."""
+    def number(self, name: str, otherwise: int | None = None) -> int | None:
+        """The first value of `name` as a number of at most nine digits; `otherwise` when it is none."""
         text = self.one(name)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 
 
 async def read_own_form(request: Request, actor: Actor) -> Form:

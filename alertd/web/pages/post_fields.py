@@ -56,7 +56,7 @@ class Fields:
             groups=tuple(form.all("group")),
             ask=form.one("ask", "plain"),
             plan=form.one("plan", DEFAULT_PLAN),
-            life=form.one("life", str(DEFAULT_LIFE_HOURS)),
+            life=_possible_life(form.one("life")),
             expires=form.one("expires"),
             fills=tuple(form.behind(_FILL)),
         )
@@ -128,9 +128,8 @@ class Fields:
 
     def with_expiry(self, now: datetime) -> "Fields":
         """With the end fixed, so that sending twice sends the same."""
-        hours = int(self.life) if self.life in map(str, range(1, LIFE_MAX + 1)) else DEFAULT_LIFE_HOURS
-        end = now.replace(microsecond=0) + timedelta(hours=hours)
-        return replace(self, life=str(hours), expires=end.isoformat())
+        end = now.replace(microsecond=0) + timedelta(hours=int(self.life))
+        return replace(self, expires=end.isoformat())
 
     def begun_from(self, template_id: str, content: Mapping[str, Any], before: Mapping[str, Any] | None) -> "Fields":
         """These fields with a template's words; what was written beside the words of `before` is kept below them."""
@@ -174,6 +173,11 @@ class Fields:
 def new_key() -> str:
     """An Idempotency-Key: made with the form, so that a double click is one post."""
     return secrets.token_urlsafe(16)
+
+
+def _possible_life(text: str) -> str:
+    """Those hours, or the usual ones where no alert can live so long: a form would begin with its first choice."""
+    return text if text in map(str, range(1, LIFE_MAX + 1)) else str(DEFAULT_LIFE_HOURS)
 
 
 def _parse_moment(text: str) -> datetime | None:

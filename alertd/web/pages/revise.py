@@ -25,6 +25,7 @@ class Ready:
     body: str
 
 
+_NO_VERSION: Final = 0  # on which nothing can be said: the form does not know what it was written upon
 _READY: Final = (
     Ready(
         marked("It was a mistake: say that it was a FALSE ALARM"),
@@ -65,13 +66,12 @@ async def _take(page: Page, kind: Any) -> Response:
     assert page.actor is not None
     actor, rt, alert_id = page.actor, page.web.rt, _alert_id(page)
     form = await read_own_form(page.request, actor)
-    stood = form.one("revision")
     wanted = Revision(
         kind,
         form.one("title"),
         form.one("body"),
         ask_again=kind == "update" and form.one("ask_again") == "yes",
-        on_revision=int(stood) if kind == "update" and stood.isascii() and stood.isdigit() else None,
+        on_revision=form.number("revision", _NO_VERSION) if kind == "update" else None,
     )
     shown = _call_off_page if kind == "cancel" else _update_page
     try:

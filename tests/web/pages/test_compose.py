@@ -92,6 +92,13 @@ def test_another_text_under_a_spent_form_is_not_sent_and_not_lost(site: Site, en
     assert len(watching.read_alerts(site.rt, ADMIN, before=None, limit=9)) == 1
 
 
+def test_a_number_of_hours_that_nobody_can_mean_is_the_usual_one(enter: Enter) -> None:
+    boss = enter("boss")
+    shown = written(boss, ("kind", "real"), ("life", "9" * 5_000), ("step", "edit"))
+    assert shown.status == 200
+    assert dict(shown.fields("/posts/new"))["life"] == "24"
+
+
 def test_the_way_back_loses_nothing(enter: Enter) -> None:
     boss = enter("boss")
     typed = {

@@ -36,6 +36,16 @@ def test_a_false_alarm_is_called_off_in_two_clicks(site: Site, enter: Enter) -> 
     assert "This was a real alert. It was called off." in after.text
 
 
+def test_an_update_on_a_version_that_cannot_be_is_not_sent(site: Site, enter: Enter) -> None:
+    alert, boss = site.post(), enter("boss")
+    path = f"/alerts/{alert}/update"
+    for number in ("9" * 5_000, "9" * 9):
+        refused = boss.submit(boss.get(path), path, ("revision", number), ("title", "続報"), ("body", "本文です"))
+        assert refused.status == 422
+        assert "本文です" in refused.text
+    assert len(said(site, alert)) == 1
+
+
 def test_calling_off_twice_is_calling_off_once(site: Site, enter: Enter) -> None:
     alert, boss = site.post(drill=True), enter("boss")
     site.hand_over(alert)
