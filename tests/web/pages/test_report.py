@@ -159,3 +159,10 @@ def test_whoever_may_still_be_reached_is_named_however_many_cannot(site: Site, e
     assert waiting.count('class="person outstanding"') == 3
     listed = enter("boss").get(f"/alerts/{alert}/people/awaited").text
     assert listed.count('class="person outstanding"') == 3
+
+
+def test_a_name_from_the_right_to_the_left_turns_nothing_beside_it(site: Site, enter: Enter) -> None:
+    site.person("1234", "דוד \u200f😀")
+    alert = site.post()
+    for path in (f"/alerts/{alert}", f"/alerts/{alert}/report", f"/alerts/{alert}/people/unreachable"):
+        assert "<bdi>דוד \u200f😀</bdi> <small><bdi>1234</bdi></small>" in enter("boss").get(path).text, path
