@@ -6,6 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from alertd.web.pages.forms import words_of
 from alertd.web.pages.sign_in import sign_in_url
 from alertd.web.templating import open_page
 from alertd.web.translations import marked
@@ -42,4 +43,5 @@ async def error_page(
         heading=page.say(_HEADINGS.get(status, _BREAKDOWN)),
         message=page.fault(message),
         details=[(field, page.fault(text)) for field, text in details],
+        written=await words_of(request) if status in (401, 403) and request.method == "POST" else "",
     )

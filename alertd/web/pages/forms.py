@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from alertd.core.errors import Forbidden
 from alertd.service.runtime import Actor
 from alertd.web.bodies import read_form, read_upload
 from alertd.web.context import web_of
 from alertd.web.security import check_csrf, check_origin
 
 CSRF_FIELD = "csrf"
+FILL: Final = "fill-"  # before the names of a template's fields
+_WORDS: Final = ("name", "title", "body", "question", "choices", "comment")
 
 
 class Form:
@@ -48,6 +53,7 @@ class Form:
 async def read_own_form(request: Request, actor: Actor) -> Form:
     """The form of a signed-in page. Raises Forbidden when another site, or another session's page, made it."""
     form = Form(await read_form(request))
+    request.state.form = form
     _check(request, actor, form)
     return form
 
@@ -58,6 +64,19 @@ async def read_own_upload(request: Request, actor: Actor, most: int) -> tuple[Fo
     form = Form(fields)
     _check(request, actor, form)
     return form, name, content
+
+
+async def words_of(request: Request) -> str:
+    """What somebody has composed in a form that is refused, for them to keep: nothing that another site has sent, and
+    nothing that is secret.
+    """
+    try:
+        check_origin(request)
+        form: Form = request.state.form if hasattr(request.state, "form") else Form(await read_form(request))
+    except (Forbidden, HTTPException):
+        return ""
+    texts = [form.one(name) for name in _WORDS] + [value for _, value in form.behind(FILL)]
+    return "\n\n".join(text for text in texts if text.strip())
 
 
 def _check(request: Request, actor: Actor, form: Form) -> None:

@@ -12,12 +12,11 @@ from alertd.core.audience import Audience
 from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.template import LIFE_MAX, VALUE_MAX, Template, fields_of, fill
 from alertd.service.posting import Draft
-from alertd.web.pages.forms import Form
+from alertd.web.pages.forms import FILL, Form
 
 KINDS: Final = ("board", "drill", "real")  # the doors; there is none by default
 LIVES: Final = (1, 3, 6, 12, 24, 48, 72, 168)  # hours
 DEFAULT_LIFE_HOURS: Final = 24
-_FILL: Final = "fill-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Fields:
             plan=form.one("plan", DEFAULT_PLAN),
             life=_possible_life(form.one("life")),
             expires=form.one("expires"),
-            fills=tuple(form.behind(_FILL)),
+            fills=tuple(form.behind(FILL)),
         )
 
     def hidden(self) -> list[tuple[str, str]]:
@@ -67,7 +66,7 @@ class Fields:
         return [
             *((name, str(getattr(self, name))) for name in names),
             *(("group", group) for group in self.groups),
-            *((f"{_FILL}{name}", value) for name, value in self.fills),
+            *((f"{FILL}{name}", value) for name, value in self.fills),
         ]
 
     @property

@@ -158,3 +158,20 @@ def test_changing_a_password_takes_the_one_there_is(site: Site, enter: Enter) ->
     assert access.open_session_by_password(site.rt, "tanaka", "long enough 1").id
     assert visitor.submit(shown, "/me/settings", ("current", "long enough 1"), *new).status == 200
     assert access.open_session_by_password(site.rt, "tanaka", "long enough 2").id
+
+
+@pytest.mark.parametrize("path", ["/posts/new", "/alerts/{alert}/update", "/alerts/{alert}/call-off"])
+def test_what_was_written_is_still_there_when_the_session_has_ended(site: Site, enter: Enter, path: str) -> None:
+    path = path.format(alert=site.post())
+    typed = (("title", "川が<氾濫>"), ("body", "高台へ"), ("password", "secret words"))
+    boss = enter("boss")
+    csrf = boss.get("/board").csrf
+    other_session = boss.post(path, ("csrf", "0" * 64), *typed)
+    boss.client.cookies.clear()
+    signed_out = boss.post(path, ("csrf", csrf), *typed)
+    for refused, status in ((other_session, 403), (signed_out, 401)):
+        assert refused.status == status
+        kept = refused.text[refused.text.index('<textarea id="written"') :]
+        assert "川が&lt;氾濫&gt;\n\n高台へ" in kept
+        assert "secret" not in refused.text
+    assert "高台へ" not in boss.post(path, *typed, origin="https://evil.example").text
