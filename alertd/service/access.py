@@ -169,7 +169,7 @@ def set_role(rt: Runtime, actor: Actor, person_id: str, role: Role) -> None:
         if people.get(connection, person_id) is None:
             raise NotFound(f"there is no person {person_id!r}")
         people.put(connection, person_id, {"role": role.word}, now, version())
-        credentials.revoke_all(connection, person_id, now, "session")  # open streams hear what the old role may
+        credentials.end_role(connection, person_id, now)
         details = {"role": role.word}
         instance.record(connection, at=now, actor=actor.person_id, action="role.set", object=person_id, details=details)
 

@@ -84,7 +84,7 @@ def put_person(
         made = keep_person(connection, rt, draft.id, values, version())
         people.set_memberships(connection, {draft.id: draft.groups})
         if before is not None and draft.role not in (None, before["role"]):
-            credentials.revoke_all(connection, draft.id, now, "session")
+            credentials.end_role(connection, draft.id, now)
         instance.record(
             connection,
             at=now,

@@ -127,6 +127,13 @@ def revoke(connection: Connection, kind: Kind, credential_id: str, now: datetime
     return connection.execute(query.values(revoked_at=now)).rowcount == 1
 
 
+def end_role(connection: Connection, person_id: str, now: datetime) -> None:
+    """End what was given out under the role that a person had: streams that are open hear what it may, and whoever
+    printed an invitation for somebody below them could sign in as somebody above them.
+    """
+    revoke_all(connection, person_id, now, "session", "link")
+
+
 def revoke_all(connection: Connection, person_id: str, now: datetime, *kinds: Kind, but: str = "") -> None:
     """End all of a person's credentials of these kinds, except the one of id `but`."""
     theirs = (credentials.c.person_id == person_id) & credentials.c.kind.in_(kinds) & (credentials.c.id != but)

@@ -7,11 +7,12 @@ from sqlalchemy import text
 
 from alertd.core.errors import Invalid, NotFound, Unauthenticated
 from alertd.core.roles import Role
-from alertd.service import access
+from alertd.service import access, directory
 from alertd.service.access import LINK_LIFE, SESSION_LIFE
+from alertd.service.directory import PersonDraft
 from alertd.service.runtime import Actor, Runtime
 from alertd.store.credentials import Kind
-from tests.installation import BOSS, Clock, settle, token
+from tests.installation import BOSS, Clock, actor, settle, token
 from tests.threads import at_once
 
 PASSWORD = "correct horse battery"
@@ -200,6 +201,18 @@ class TestPasswords:
     def test_nobody_has_none(self, rt: Runtime) -> None:
         with pytest.raises(NotFound):
             access.set_password(rt, BOSS, "nobody", PASSWORD)
+
+
+@pytest.mark.parametrize("by", ["form", "command"])
+def test_an_invitation_for_staff_signs_nobody_in_as_an_admin(rt: Runtime, by: str) -> None:
+    settle(rt, "taro")
+    link = access.create_links(rt, actor("manager", Role.MANAGER), ["taro"], LINK_LIFE)["taro"]
+    if by == "form":
+        directory.put_person(rt, BOSS, PersonDraft("taro", "太郎", role="admin"))
+    else:
+        access.set_role(rt, BOSS, "taro", Role.ADMIN)
+    with pytest.raises(Unauthenticated):
+        access.open_session_by_link(rt, link.secret)
 
 
 def test_what_is_made_belongs_to_whoever_made_it_in_the_audit_trail(rt: Runtime) -> None:
