@@ -21,6 +21,8 @@ Drills = Literal["ignore", "drill"]
 STOP_MAX: Final = 3_600  # seconds
 CAP_MAX: Final = 1_000
 DEFAULT_CAP: Final = 6
+_MUNICIPALITY: Final = 5  # digits
+_WITHIN: Final = (2, _MUNICIPALITY)
 CAP_TIME: Final = timedelta(hours=1)
 
 
@@ -95,7 +97,7 @@ class When:
     hazards: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()  # of the title
-    areas: tuple[str, ...] = ()  # codes; each means itself and every code that begins with it
+    areas: tuple[str, ...] = ()  # codes, each for itself and for what lies in it: see `lies_in`
     severity_at_least: Severity | None = None
     at_least: Mapping[Scale, str] = field(default_factory=dict)  # by scale, the lowest degree
 
@@ -241,8 +243,19 @@ def narrow(observation: Observation, rule: Rule) -> Observation:
     """The observation with the rule's areas alone."""
     if not rule.when.areas:
         return observation
-    kept = tuple(area for area in observation.areas if area.code.startswith(rule.when.areas))
+    kept = tuple(area for area in observation.areas if any(lies_in(area.code, code) for code in rule.when.areas))
     return replace(observation, areas=kept)
+
+
+def lies_in(code: str, wanted: str) -> bool:
+    """Whether an area is the one that is wanted, or lies in it.
+
+    A municipality has five digits (JIS X 0402 behind the two of JIS X 0401, its prefecture's), and the Agency writes
+    two more behind them. Codes of fewer digits are of other kinds: 440 is a region of Shizuoka, not of 44, Oita.
+    """
+    if code == wanted:
+        return True
+    return len(wanted) in _WITHIN and len(code) >= _MUNICIPALITY and code.isdigit() and code.startswith(wanted)
 
 
 def _is_for(rule: Rule, observation: Observation) -> bool:

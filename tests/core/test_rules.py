@@ -18,6 +18,7 @@ from alertd.core.rules import (
     When,
     decide,
     followed,
+    lies_in,
     rule_faults,
     rules_faults,
 )
@@ -83,6 +84,27 @@ def test_which_observations_a_rule_is_for(when: When, observation: Observation, 
     decision = decide(observation, "s", [rule(when=when)], Thread())
     assert decision.reason is (Reason.RULE if is_for else Reason.NO_RULE)
     assert decision.action is (Action.ALERT if is_for else Action.IGNORE)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted", "lies"),
+    [
+        ("3821400", "3821400", True),
+        ("3821400", "38214", True),
+        ("38214", "38", True),
+        ("3821400", "38", True),
+        ("3821400", "3821", False),
+        ("3820100", "38214", False),
+        ("440", "44", False),
+        ("440", "440", True),
+        ("440", "4", False),
+        ("ab38214", "ab", False),
+        ("西予市", "西予市", True),
+        ("西予市野村町", "西予", False),
+    ],
+)
+def test_where_an_area_lies(code: str, wanted: str, lies: bool) -> None:
+    assert lies_in(code, wanted) is lies
 
 
 def test_the_first_rule_decides_and_only_of_its_own_source() -> None:

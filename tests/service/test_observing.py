@@ -281,7 +281,7 @@ def test_a_source_shows_its_secret_and_says_what_it_was_refused_for(town: Runtim
 def test_a_source_must_have_a_name_of_its_own_and_a_kind(town: Runtime) -> None:
     with pytest.raises(Conflict):
         sources.make_source(town, BOSS, "board", "program")
-    for name, kind, field in (("a b", "cap", "id"), ("x" * 51, "cap", "id"), ("new", "fax", "kind")):
+    for name, kind, field in (("a b", "cap", "id"), ("x" * 51, "cap", "id"), ("other", "fax", "kind")):
         with pytest.raises(Invalid) as caught:
             sources.make_source(town, BOSS, name, kind)
         assert [each for each, _ in caught.value.details] == [field]
