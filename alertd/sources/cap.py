@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from alertd.core.alert import Severity, has_control
+from alertd.core.cap import NAMESPACE
 from alertd.core.observation import (
     CODE_MAX,
     Area,
@@ -20,7 +21,6 @@ from alertd.core.observation import (
 from alertd.sources.base import Unreadable
 from alertd.sources.xml import Element, parse
 
-NAMESPACE: Final = "urn:oasis:names:tc:emergency:cap:1.2"
 _OTHER_VERSIONS: Final = ("urn:oasis:names:tc:emergency:cap:1.", "http://www.incident.com/cap/1.")
 _SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _WRAPPER: Final = "urn:oasis:names:tc:emergency:EDXL:DE:1.0"

@@ -1,9 +1,11 @@
 """The JSON API under /api/v1: each handler reads a call, lets `service` act, and words the answer."""
 
+import hashlib
 from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from alertd.core import cap
 from alertd.core.acknowledgement import Way
 from alertd.core.errors import AddressError, Invalid
 from alertd.core.roles import Role
@@ -15,6 +17,7 @@ from alertd.service import (
     observing,
     planning,
     posting,
+    publishing,
     reaching,
     reminding,
     revising,
@@ -33,6 +36,7 @@ _ROOT: Final = "/api/v1"
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
 IDEMPOTENCY_KEY: Final = Header("Idempotency-Key", "the same key and body answers the first result again")
 _OPEN: Final = Query("open", "true: only what can still be sent or stopped", ("true", "false"))
+_REVISION: Final = Query("revision", "the number of one, otherwise the last")
 _STATE: Final = Query("state", "only these", ("outstanding", "acknowledged", "unreachable", "outdated", "supervisors"))
 
 
@@ -168,6 +172,31 @@ async def get_export(call: Call) -> Response:
     named = {"Content-Disposition": f'attachment; filename="alert-{alert_id}.csv"', "Cache-Control": "no-store"}
     text = await in_thread(lambda: exporting.export(rt, alert_id))
     return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=named)
+
+
+async def get_cap(call: Call) -> Response:
+    rt, alert_id = web_of(call.request).rt, call.path("id")
+    given = call.request.query_params.get("revision")
+    revision = _number(given)
+    if given is not None and revision is None:
+        raise Invalid([("revision", "must be the number of a revision")])
+    document = await in_thread(lambda: publishing.read_message(rt, alert_id, revision))
+    return _unless_known(call, document, f"{cap.MEDIA}; charset=utf-8")
+
+
+async def get_feed(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return _unless_known(call, await in_thread(lambda: publishing.read_feed(rt)), "application/atom+xml; charset=utf-8")
+
+
+def _unless_known(call: Call, document: bytes, media: str) -> Response:
+    """The document, or 304 for whoever has it already; RFC 9110 section 13.1.2."""
+    tag = f'"{hashlib.sha256(document).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    known = call.request.headers.get("if-none-match", "")
+    if tag in (each.strip().removeprefix("W/") for each in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(document, media_type=media, headers=headers)
 
 
 async def get_people(call: Call) -> Response:
@@ -348,6 +377,10 @@ ENDPOINTS: Final = (
              answers.PageAnswer[answers.RecipientAnswer], query=(_STATE, CURSOR, LIMIT)),
     Endpoint("GET", f"{_ROOT}/alerts/{{id}}/export", Role.VIEWER, "Every delivery with its evidence, as CSV",
              get_export, None, gives="text/csv"),
+    Endpoint("GET", f"{_ROOT}/alerts/{{id}}/cap", Role.VIEWER, "What an alert says, or said, as CAP 1.2", get_cap, None,
+             query=(_REVISION,), gives=cap.MEDIA),
+    Endpoint("GET", f"{_ROOT}/alerts.atom", Role.VIEWER, "The latest revisions of alerts, each with its CAP", get_feed,
+             None, gives="application/atom+xml"),
     Endpoint("GET", f"{_ROOT}/people", Role.MANAGER, "People", get_people,
              answers.PageAnswer[answers.PersonAnswer], query=(CURSOR, LIMIT)),
     Endpoint("PUT", f"{_ROOT}/people/{{id}}", Role.MANAGER, "Make or replace a person", put_person,

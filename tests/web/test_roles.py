@@ -23,6 +23,8 @@ CONTRACT = {
     "GET /api/v1/alerts/{id}/summary": Role.VIEWER,
     "GET /api/v1/alerts/{id}/recipients": Role.VIEWER,
     "GET /api/v1/alerts/{id}/export": Role.VIEWER,
+    "GET /api/v1/alerts/{id}/cap": Role.VIEWER,
+    "GET /api/v1/alerts.atom": Role.VIEWER,
     "GET /api/v1/people": Role.MANAGER,
     "PUT /api/v1/people/{id}": Role.MANAGER,
     "POST /api/v1/people/import": Role.MANAGER,
