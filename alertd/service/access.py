@@ -21,8 +21,9 @@ from alertd.service.runtime import Actor, Runtime
 from alertd.store import credentials, instance, people
 from alertd.store.credentials import OpenLink
 
-SESSION_LIFE: Final = timedelta(days=90)  # a phone that is needed at 3 a.m. must still be signed in
+SESSION_LIFE: Final = timedelta(days=90)  # since it was used: a phone that is needed at 3 a.m. must still be signed in
 LINK_LIFE: Final = timedelta(days=7)
+_PROLONGED_EVERY: Final = timedelta(days=7)
 CODE_LIFE: Final = timedelta(minutes=10)
 CODE_LENGTH: Final = 10  # digits: typed once, like a telephone number
 PASSWORD_MIN: Final = 10
@@ -243,6 +244,20 @@ def _spend(rt: Runtime, kind: credentials.Kind, secret: str, session: str | None
         if session is None or again is None:
             raise Unauthenticated(refusal)
         return Issued(again.id, session, None)
+
+
+def prolong_session(rt: Runtime, actor: Actor) -> bool:
+    """Let the session of somebody who uses it last for SESSION_LIFE from now; False when that is so anyway.
+
+    Once a week is enough, so that a whole town that opens its pages at once writes nothing.
+    """
+    now = rt.now()
+    with rt.store.read() as connection:
+        ends_at = credentials.ends_at(connection, actor.credential_id)
+    if ends_at is None or ends_at > now + SESSION_LIFE - _PROLONGED_EVERY:
+        return False
+    with rt.store.write() as connection:
+        return credentials.prolong(connection, actor.credential_id, now + SESSION_LIFE)
 
 
 def open_session_by_password(rt: Runtime, person_id: str, password: str) -> Issued:

@@ -70,6 +70,19 @@ def is_used(connection: Connection, credential_id: str) -> bool:
     return connection.execute(used).scalar_one_or_none() is not None
 
 
+def ends_at(connection: Connection, credential_id: str) -> datetime | None:
+    """When a credential ends by itself, if ever."""
+    return connection.execute(
+        select(credentials.c.expires_at).where(credentials.c.id == credential_id)
+    ).scalar_one_or_none()
+
+
+def prolong(connection: Connection, credential_id: str, until: datetime) -> bool:
+    """Let a credential that was not revoked end then; False when it was."""
+    query = update(credentials).where(credentials.c.id == credential_id, credentials.c.revoked_at.is_(None))
+    return connection.execute(query.values(expires_at=until)).rowcount == 1
+
+
 class OpenLink(NamedTuple):
     """A one-time link that nobody has used yet."""
 

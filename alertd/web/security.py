@@ -19,7 +19,7 @@ from alertd.service import access
 from alertd.service.access import SESSION_LIFE, Credential
 from alertd.service.group_commit import GroupCommit
 from alertd.service.runtime import Actor, Runtime
-from alertd.web.context import Web, web_of
+from alertd.web.context import Web, in_thread, web_of
 from alertd.web.limits import BAD_CREDENTIALS, REQUESTS
 
 _AT_ONCE: Final = 200  # look-ups in one turn: some 10 ms, so that nobody waits long for those who came before
@@ -57,6 +57,13 @@ def set_session(web: Web, response: Response, secret: str) -> None:
         httponly=True,
         samesite="lax",
     )
+
+
+async def keep_signed_in(request: Request, actor: Actor, response: Response) -> None:
+    """Let a session go on from today, as whoever opens the app with it still needs it."""
+    web = web_of(request)
+    if actor.kind == "session" and await in_thread(lambda: access.prolong_session(web.rt, actor)):
+        set_session(web, response, request.cookies[cookie_name(web)])
 
 
 def clear_session(web: Web, response: Response) -> None:

@@ -11,6 +11,7 @@ from alertd.service import directory, posting, sources, watching
 from alertd.service.runtime import Actor, Runtime
 from alertd.web.context import in_thread
 from alertd.web.pages.versions import earlier_of
+from alertd.web.security import keep_signed_in
 from alertd.web.templating import signed_in
 
 PAGE_SIZE: Final = 20
@@ -29,7 +30,7 @@ async def show_board(request: Request) -> Response:
 
     posts, boards, alerts, waiting = await in_thread(read)
     older = posts[PAGE_SIZE - 1]["id"] if len(posts) > PAGE_SIZE else None
-    return page.respond(
+    response = page.respond(
         "board.html",
         posts=posts[:PAGE_SIZE],
         boards=boards,
@@ -38,6 +39,8 @@ async def show_board(request: Request) -> Response:
         before=before,
         waiting=waiting,
     )
+    await keep_signed_in(request, actor, response)
+    return response
 
 
 async def show_post(request: Request) -> Response:

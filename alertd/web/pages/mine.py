@@ -15,7 +15,7 @@ from alertd.web.bodies import error_response
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import given_at, read_own_form
 from alertd.web.pages.versions import earlier_of
-from alertd.web.security import csrf_token, person_mark
+from alertd.web.security import csrf_token, keep_signed_in, person_mark
 from alertd.web.templating import Page, signed_in
 
 _SHOWN: Final = 20
@@ -31,7 +31,9 @@ async def show_mine(request: Request) -> Response:
     shown = await in_thread(lambda: [_with_versions(rt, alert) for alert in current])
     shown.sort(key=_rank)
     older = [alert for alert in alerts if alert not in current]
-    return _respond(page, "me.html", alerts=shown, older=older, ways=ways)
+    response = _respond(page, "me.html", alerts=shown, older=older, ways=ways)
+    await keep_signed_in(request, actor, response)
+    return response
 
 
 def _rank(alert: dict[str, Any]) -> tuple[bool, ...]:

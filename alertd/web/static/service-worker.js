@@ -314,6 +314,11 @@ async function showPage(coming, url) {
 }
 
 // A page of the worker's own, in the language of the kept ones.
+// A path that begins with two slashes would lead to another server.
+function locationOf(url) {
+  return `/${url.pathname.replace(/^\/+/, "")}${url.search}`.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
+}
+
 async function inWords(heading, text, url) {
   const own = await ownPage();
   const language = own ? (await own.text()).match(/<html [^>]*lang="(\w+)"/)?.[1] : undefined;
@@ -323,7 +328,7 @@ async function inWords(heading, text, url) {
     <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
     <title>${texts[heading]}</title><link rel="stylesheet" href="/static/alertd.css"></head>
     <body><main id="main"><div class="narrow"><h1>${texts[heading]}</h1><p class="notice">${texts[text]}</p>
-    ${own ? way(OWN, texts.own) : ""}${way(new URL(url).pathname, texts.again)}</div></main></body></html>`;
+    ${own ? way(OWN, texts.own) : ""}${way(locationOf(new URL(url)), texts.again)}</div></main></body></html>`;
   const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": "default-src 'none'; style-src 'self'" };
   return new Response(html, { status: 503, headers });
 }

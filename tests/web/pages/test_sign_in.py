@@ -1,5 +1,7 @@
 """Signing in and out, and what protects the forms of those who have."""
 
+from datetime import timedelta
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -175,3 +177,16 @@ def test_what_was_written_is_still_there_when_the_session_has_ended(site: Site, 
         assert "川が&lt;氾濫&gt;\n\n高台へ" in kept
         assert "secret" not in refused.text
     assert "高台へ" not in boss.post(path, *typed, origin="https://evil.example").text
+
+
+@pytest.mark.parametrize(("person", "start"), [("tanaka", "/me"), ("boss", "/board")])
+def test_whoever_opens_the_app_now_and_then_stays_signed_in(site: Site, enter: Enter, person: str, start: str) -> None:
+    visitor = enter(person)
+    assert "set-cookie" not in visitor.get(start).headers
+    for _ in range(4):
+        site.clock.pass_(timedelta(days=60))
+        shown = visitor.get(start)
+        assert shown.status == 200
+        assert "max-age=7776000" in shown.headers["set-cookie"].lower()
+    site.clock.pass_(timedelta(days=91))
+    assert visitor.get(start).path == "/sign-in"
