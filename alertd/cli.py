@@ -352,7 +352,7 @@ def _parser() -> argparse.ArgumentParser:
 
     rules = family("rules", "what becomes of what sources say")
     made = add("test", _rules_test, "say what would become of these messages, in their order, and why", rules)
-    made.add_argument("files", nargs="*", metavar="FILE", help="CAP 1.2 messages, or observations as JSON")
+    made.add_argument("files", nargs="*", metavar="FILE", help="messages of sources, whatever their kind")
     made.add_argument("--rules", required=True, metavar="FILE.toml")
     made.add_argument("--source", metavar="NAME", help="as if they came from this source (their kind's name)")
     made.add_argument("--json", action="store_true")

@@ -56,7 +56,9 @@ TABLE: Final = (
     Room("alertd.sources.jma",
          may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words"), drivers=()),
     Room("alertd.sources.jma_words", may=("alertd.core",), drivers=()),
-    Room("alertd.sources",    may=("alertd.core", "alertd.sources.base", "alertd.sources.xml")),
+    Room("alertd.sources.json", may=("alertd.core", "alertd.sources.base"), drivers=("pydantic",)),
+    Room("alertd.sources",
+         may=("alertd.core", "alertd.sources.base", "alertd.sources.json", "alertd.sources.xml")),
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),
     # The channels themselves are handed in; the web knows what a channel is, not which there are.
     Room("alertd.web",

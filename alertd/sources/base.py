@@ -17,6 +17,12 @@ class Unreadable(ValueError):
         self.line = line
 
 
+def require_size(raw: bytes) -> None:
+    """Raises Unreadable for more than MESSAGE_MAX bytes."""
+    if len(raw) > MESSAGE_MAX:
+        raise Unreadable(f"the message has more than {MESSAGE_MAX} bytes")
+
+
 class Reader(Protocol):
     """Reads one message. A message may say several things, about several incidents."""
 

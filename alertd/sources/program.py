@@ -1,11 +1,10 @@
 """What a program of the town's own says: observations in our own words, as JSON."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alertd.core.alert import BODY_MAX, TITLE_MAX, Severity
 from alertd.core.observation import (
@@ -17,9 +16,8 @@ from alertd.core.observation import (
     Standing,
     clean_body,
     clean_title,
-    observation_faults,
 )
-from alertd.sources.base import MESSAGE_MAX, Unreadable
+from alertd.sources.json import members, observe, parse
 
 ITEMS_MAX: Final = 200
 
@@ -86,29 +84,5 @@ def _milliseconds(moment: datetime) -> int:
 
 def read(raw: bytes) -> Sequence[Observation]:
     """One observation, or `{"items": [...]}` of some."""
-    if len(raw) > MESSAGE_MAX:
-        raise Unreadable(f"the message has more than {MESSAGE_MAX} bytes")
-    try:
-        is_many = isinstance(found := json.loads(raw), dict) and "items" in found
-    except RecursionError:
-        raise Unreadable("this is not JSON: it is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"this is not JSON: {error.msg}", error.lineno) from None
-    except UnicodeDecodeError:
-        raise Unreadable("this is not JSON: it is not UTF-8") from None
-    try:
-        bodies = (_Many.model_validate_json(raw).items) if is_many else [ObservationBody.model_validate_json(raw)]
-    except ValidationError as error:
-        raise Unreadable("; ".join(_worded(fault) for fault in error.errors()[:10])) from None
-    try:
-        observations = [body.observation() for body in bodies]
-    except OverflowError:
-        raise Unreadable("a time lies beyond what can be reckoned with") from None
-    faults = [fault for observation in observations for fault in observation_faults(observation)]
-    if faults:
-        raise Unreadable("; ".join(f"{field}: {message}" for field, message in faults[:10]))
-    return observations
-
-
-def _worded(fault: Any) -> str:
-    return f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
+    bodies = parse(raw, _Many).items if "items" in members(raw) else [parse(raw, ObservationBody)]
+    return observe(lambda: [body.observation() for body in bodies])

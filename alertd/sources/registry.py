@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from alertd.sources import cap, jma, program
+from alertd.sources import alertmanager, cap, jma, program
 from alertd.sources.base import Reader
 
-READERS: Final[Mapping[str, Reader]] = {"cap": cap.read, "jma": jma.read, "program": program.read}
+READERS: Final[Mapping[str, Reader]] = {
+    "alertmanager": alertmanager.read,
+    "cap": cap.read,
+    "jma": jma.read,
+    "program": program.read,
+}
 KINDS: Final = tuple(READERS)
 
 
 def kind_of(raw: bytes) -> str:
     """Which reader a message is for, by how it begins."""
     if raw.lstrip()[:1] in (b"{", b"["):
-        return "program"
+        return "alertmanager" if b'"groupKey"' in raw else "program"
     return "jma" if jma.NAMESPACE.encode() in raw[:1_000] else "cap"

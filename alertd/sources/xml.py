@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
 
-from alertd.sources.base import MESSAGE_MAX, Unreadable
+from alertd.sources.base import Unreadable, require_size
 
 DEPTH_MAX: Final = 64
 ELEMENTS_MAX: Final = 100_000
@@ -76,8 +76,7 @@ def parse(raw: bytes) -> Element:
     A document type is refused before anything of it is looked at, and with it every entity of the sender's own
     (OWASP's XML External Entity Prevention): no telegram has one.
     """
-    if len(raw) > MESSAGE_MAX:
-        raise Unreadable(f"the message has more than {MESSAGE_MAX} bytes")
+    require_size(raw)
     if not raw.strip():
         raise Unreadable("the message is empty")
     builder = _Builder(_decode(raw))
