@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from alertd.core.alert import Severity
 from alertd.core.audience import Audience
 from alertd.core.escalation import Plan, Step
+from alertd.core.roles import Role
 from alertd.service import posting, views
 from alertd.service.runtime import Runtime
-from alertd.store import alerts, people, self_tests
+from alertd.store import alerts, people
 from alertd.store.rows import Row
 
 KIND: Final = "notice"
@@ -33,12 +34,31 @@ def tell_admins(
 
     Returns the channels that have work now: ring for them, and for the events, once this is committed.
     """
-    persons = self_tests.admins(connection)
-    if not persons:
-        return set()
+    persons = people.with_roles(connection, [Role.ADMIN.word])
     channels = tuple(channel for channel in rt.channels if channel in by)
     if not _reached(connection, persons, channels):
         channels = rt.channels
+    return _tell(connection, rt, persons, title, body, channels, severity, now)
+
+
+def tell_managers(connection: Connection, rt: Runtime, title: str, body: str, now: datetime) -> set[str]:
+    """Alert everybody who may send alerts, by every channel. Returns what `tell_admins` does."""
+    persons = people.with_roles(connection, [Role.MANAGER.word, Role.ADMIN.word])
+    return _tell(connection, rt, persons, title, body, rt.channels, "severe", now)
+
+
+def _tell(
+    connection: Connection,
+    rt: Runtime,
+    persons: Sequence[Row],
+    title: str,
+    body: str,
+    channels: tuple[str, ...],
+    severity: Severity,
+    now: datetime,
+) -> set[str]:
+    if not persons:
+        return set()
     values = {"kind": KIND, "severity": severity, "drill": False, "title": title, "body": body}
     return issue(connection, rt, {**values, "expires_at": now + _LIFE}, Plan((Step(0, channels),)), persons, now)[1]
 

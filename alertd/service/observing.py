@@ -29,7 +29,7 @@ from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import Observation, clean
 from alertd.core.roles import Role
 from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
-from alertd.service import posting, revising
+from alertd.service import notices, posting, revising
 from alertd.service.access import system_actor
 from alertd.service.posting import Draft
 from alertd.service.revising import Revision
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 50  # observations that one turn of the clock carries out
 _FAULT_MAX: Final = 500
 _AREAS_NAMED: Final = 20
+_TITLE_TOLD: Final = 100
+_TOLD_EVERY: Final = timedelta(minutes=10)
 _BEGINS: Final = (Action.ALERT, Action.DRAFT, Action.BOARD)
 _AUTHOR: Final = "source-"
 _REVISIONS: Final[Mapping[Action, RevisionKind]] = {Action.UPDATE: "update", Action.STAND_DOWN: "cancel"}
@@ -108,7 +110,42 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
             return Taken(observation, decision, None)
         observation_id = _keep(connection, incident, observation, decision, now)
         _advance(connection, incident, thread, observation, decision)
+        channels = _tell(connection, rt, observation_id, now)
+    _ring(rt, channels)
     return Taken(observation, decision, observation_id)
+
+
+def _tell(connection: Connection, rt: Runtime, observation_id: int, now: datetime) -> set[str]:
+    """Alert the managers that something waits for them, unless they were told of another a moment ago; the channels
+    that have work then.
+    """
+    kept = sources.get_observation(connection, observation_id)
+    assert kept is not None
+    goes_at = kept["due_at"] if kept["state"] == "due" else None
+    waits = kept["state"] == "waiting" or (goes_at is not None and goes_at > now)
+    if not waits or sources.is_told(connection, now - _TOLD_EVERY):
+        return set()
+    sources.change_observation(connection, observation_id, {"told_at": now})
+    draft = kept["draft"]
+    drill = ("訓練の", " (drill)") if draft["drill"] else ("", "")
+    said = clean(draft["title"], _TITLE_TOLD)
+    title = f"【システム】{drill[0]}確認待ち：{said} / [SYSTEM] Waits for you{drill[1]}"
+    clock = f"{goes_at.astimezone(rt.zone):%H:%M:%S}" if goes_at is not None and goes_at > now else None
+    body = (
+        f"情報源「{kept['source_id']}」から届きました。"
+        + (f"{clock}に自動で送信します。" if clock else "送信はまだです。")
+        + f"送信するか、しないかを決めてください: {rt.public_url}/sources\n"
+        + f"It came from the source {kept['source_id']}. "
+        + (f"It goes out by itself at {clock}. " if clock else "It is not sent yet. ")
+        + f"Send it or stop it: {rt.public_url}/sources"
+    )
+    return notices.tell_managers(connection, rt, title, body, now)
+
+
+def _ring(rt: Runtime, channels: set[str]) -> None:
+    if channels:
+        rt.bell.events()
+        rt.bell.work(channels)
 
 
 def _rules(connection: Connection) -> Sequence[Rule]:
@@ -232,6 +269,8 @@ def act(rt: Runtime, observation_id: int) -> None:
         with rt.store.write() as connection:
             values = {"state": "waiting", "due_at": None, "fault": clean(fault.message, _FAULT_MAX)}
             sources.change_observation(connection, observation_id, values)
+            channels = _tell(connection, rt, observation_id, rt.now())
+        _ring(rt, channels)
         return
     with rt.store.write() as connection:
         sources.change_observation(connection, observation_id, {**done, "state": "done", "fault": None})

@@ -40,6 +40,12 @@ def get(connection: Connection, person_id: str) -> Row | None:
     return row._asdict() if row else None
 
 
+def with_roles(connection: Connection, roles: Collection[str]) -> list[Row]:
+    """The active people who have one of these roles, by id."""
+    query = select(people).where(people.c.active, people.c.role.in_(roles)).order_by(people.c.id)
+    return [row._asdict() for row in connection.execute(query)]
+
+
 def get_many(connection: Connection, person_ids: Collection[str]) -> dict[str, Row]:
     return rows_by(connection, people.c.id, person_ids)
 

@@ -220,6 +220,7 @@ observations = Table(
     Column("post_id", Id, ForeignKey("posts.id")),
     Column("alert_id", Id, ForeignKey("alerts.id")),
     Column("fault", String(500)),
+    Column("told_at", UtcDateTime),  # when managers were told that it waits
     Column("received_at", UtcDateTime, nullable=False),
     UniqueConstraint("incident_id", "reference", "version"),
     Index("ix_observations_state_due_at", "state", "due_at"),

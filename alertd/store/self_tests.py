@@ -88,12 +88,6 @@ def takers(connection: Connection) -> list[Row]:
     return [row._asdict() for row in connection.execute(query)]
 
 
-def admins(connection: Connection) -> list[Row]:
-    """The active people who run the installation."""
-    query = select(people).where(people.c.active, people.c.role == "admin").order_by(people.c.id)
-    return [row._asdict() for row in connection.execute(query)]
-
-
 def results(connection: Connection, alert_id: str) -> list[Row]:
     """What became of a test's deliveries: by `channel`, `state`, `reason`, `attempt` and `due_at` the `count`, and how
     many of them the provider has `receipts` for.

@@ -126,6 +126,14 @@ def count_alerts(connection: Connection, source_id: str, rule: str, after: datet
     return int(connection.execute(query).scalar_one())
 
 
+def is_told(connection: Connection, after: datetime) -> bool:
+    """Whether people were told since then of something that still waits."""
+    waits = observations.c.state.in_(PENDING)
+    return (
+        connection.execute(select(observations.c.id).where(waits, observations.c.told_at > after)).first() is not None
+    )
+
+
 def count_pending(connection: Connection) -> int:
     """How many observations can still be sent or stopped."""
     query = select(func.count()).select_from(observations).where(observations.c.state.in_(PENDING))

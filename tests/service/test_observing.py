@@ -323,3 +323,31 @@ def test_a_source_posts_in_its_own_name_and_is_in_nobodys_audience(town: Runtime
     assert observing.author_of("board") in str(post)
     [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
     assert watching.summarise(town, alert["id"])["recipients"] == 2
+
+
+def test_managers_are_told_that_something_waits(town: Runtime, clock: Clock) -> None:
+    move_in(town, "chief", phone="090-0000-0009", role="manager")
+    rule(town, DRAFT + 'drills = "drill"\n')
+
+    def notices() -> list[tuple[str, int]]:
+        with town.store.read() as connection:
+            rows = connection.execute(select(schema.alerts).where(schema.alerts.c.kind == "notice"))
+            return [(row.title, row.recipients) for row in rows]
+
+    take(town, "board", [observation(title="浸水", standing="drill"), observation(id="o", incident="o", title="別件")])
+    [(title, _)] = notices()  # one, however many come within moments
+    assert title == "【システム】訓練の確認待ち：浸水 / [SYSTEM] Waits for you (drill)"
+    inbox = watching.read_inbox(town, actor("chief", Role.MANAGER))
+    assert [each["title"] for each in inbox] == [title]
+    assert watching.read_inbox(town, actor("taro")) == []
+    clock.move(minutes=11)
+    take(town, "board", [observation(id="p", incident="p", title="三つ目")])
+    assert len(notices()) == 2
+    # What was settled is not what they were told of.
+    for each in sources.list_observations(town, limit=9, only_open=True):
+        settle(town, HAND, each["observation"], send=False)
+    take(town, "board", [observation(id="q", incident="q", title="四つ目")])
+    assert len(notices()) == 3
+    rule(town, ALERT)
+    take(town, "board", [observation(id="r", incident="r", title="すぐ送る")])
+    assert len(notices()) == 3

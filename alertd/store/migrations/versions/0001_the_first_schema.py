@@ -613,6 +613,7 @@ def upgrade() -> None:
         sa.Column("post_id", sa.String(length=64), nullable=True),
         sa.Column("alert_id", sa.String(length=64), nullable=True),
         sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.Column("told_at", UtcDateTime(), nullable=True),
         sa.Column("received_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_observations_alert_id")),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_observations_incident_id")),
