@@ -214,7 +214,7 @@ def _in_place_of(connection: Connection, incident: Row, values: Row, now: dateti
     if values["action"] is Action.STAND_DOWN:
         return {"state": "done"}
     words = {name: values["draft"][name] for name in ("title", "body", "severity", "expires_at")}
-    kept = {name: waiting[name] for name in ("action", "rule", "state", "due_at")}
+    kept = {name: waiting[name] for name in ("action", "rule", "state", "due_at", "told_at")}
     return {**kept, "draft": {**waiting["draft"], **words}}
 
 

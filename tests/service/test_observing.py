@@ -340,6 +340,13 @@ def test_managers_are_told_that_something_waits(town: Runtime, clock: Clock) -> 
     inbox = watching.read_inbox(town, actor("chief", Role.MANAGER))
     assert [each["title"] for each in inbox] == [title]
     assert watching.read_inbox(town, actor("taro")) == []
+    # Nor is each version of what waits told anew.
+    take(
+        town,
+        "board",
+        [later(2, title="浸水が広がる", standing="drill"), later(2, id="o2", incident="o", title="別件２")],
+    )
+    assert len(notices()) == 1
     clock.move(minutes=11)
     take(town, "board", [observation(id="p", incident="p", title="三つ目")])
     assert len(notices()) == 2
