@@ -82,7 +82,7 @@ class Phone:
         )
 
     def shown(self) -> list[dict[str, Any]]:
-        for _ in range(200):
+        for _ in range(800):  # a browser writes notifications to its disk first, and others may be writing there
             found: list[dict[str, Any]] = self.page.evaluate(SHOWN)
             if found:
                 return found
