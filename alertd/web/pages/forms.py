@@ -50,10 +50,17 @@ class Form:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 
 
+async def form_of(request: Request) -> Form:
+    """The form that was sent, read once: the page of an error asks for it again. HTTPException as `read_form`."""
+    if not hasattr(request.state, "form"):
+        request.state.form = Form(await read_form(request))
+    form: Form = request.state.form
+    return form
+
+
 async def read_own_form(request: Request, actor: Actor) -> Form:
     """The form of a signed-in page. Raises Forbidden when another site, or another session's page, made it."""
-    form = Form(await read_form(request))
-    request.state.form = form
+    form = await form_of(request)
     _check(request, actor, form)
     return form
 
@@ -61,7 +68,7 @@ async def read_own_form(request: Request, actor: Actor) -> Form:
 async def read_own_upload(request: Request, actor: Actor, most: int) -> tuple[Form, str, bytes]:
     """The same of a form with a file of at most `most` bytes: also its name, and what is in it."""
     fields, (name, content) = await read_upload(request, most)
-    form = Form(fields)
+    form = request.state.form = Form(fields)
     _check(request, actor, form)
     return form, name, content
 
@@ -72,7 +79,7 @@ async def words_of(request: Request) -> str:
     """
     try:
         check_origin(request)
-        form: Form = request.state.form if hasattr(request.state, "form") else Form(await read_form(request))
+        form = await form_of(request)
     except (Forbidden, HTTPException):
         return ""
     texts = [form.one(name) for name in _WORDS] + [value for _, value in form.behind(FILL)]

@@ -13,11 +13,11 @@ from alertd.core.errors import Invalid, NotFound, StoreUnavailable
 from alertd.service import views
 from alertd.service.acknowledging import Acknowledging, Letter, open_letter, read_link
 from alertd.service.reaching import record_display, record_fetch, record_open
-from alertd.web.bodies import error_response, read_form
+from alertd.web.bodies import error_response
 from alertd.web.context import Web, in_thread, web_of
 from alertd.web.endpoints import Other
 from alertd.web.limits import BAD_CREDENTIALS
-from alertd.web.pages.forms import Form, given_at
+from alertd.web.pages.forms import form_of, given_at
 from alertd.web.pages.versions import earlier_of
 from alertd.web.security import client_address
 from alertd.web.templating import Page, open_page
@@ -101,7 +101,7 @@ async def answer_letter(request: Request) -> Response:
     A whole town answers at once: until the answer is kept nothing is read that the group commit does not read for all.
     """
     web, token = web_of(request), str(request.path_params["token"])
-    form = Form(await read_form(request))
+    form = await form_of(request)
     as_json = "application/json" in request.headers.get("accept", "")
     try:
         recipient, way = read_link(web.rt, token)

@@ -10,10 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from alertd.core.errors import Unauthenticated
 from alertd.core.roles import Role
 from alertd.service import access
-from alertd.web.bodies import read_form
 from alertd.web.context import in_thread, web_of
 from alertd.web.limits import ALL_CODES, BAD_CREDENTIALS, CODES, SIGN_INS
-from alertd.web.pages.forms import Form, device_of, local_path, read_own_form
+from alertd.web.pages.forms import device_of, form_of, local_path, read_own_form
 from alertd.web.security import (
     authenticate,
     check_origin,
@@ -48,7 +47,7 @@ async def show_sign_in(request: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     page = open_page(request)
-    form = Form(await read_form(request))
+    form = await form_of(request)
     check_origin(request)
     person, password, wanted = form.one("person").strip(), form.one("password"), form.one("next", "/")
     web, address = page.web, client_address(request)
