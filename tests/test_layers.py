@@ -54,6 +54,12 @@ TABLE: Final = (
     # One source knows nothing of another, and none sends anything.
     Room("alertd.sources.registry", may=("alertd.core", "alertd.sources"), drivers=()),
     Room("alertd.sources.jma",
+         may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words",
+              "alertd.sources.jma_telegram", "alertd.sources.jma_hazards"), drivers=()),
+    Room("alertd.sources.jma_hazards",
+         may=("alertd.core", "alertd.sources.xml", "alertd.sources.jma_words", "alertd.sources.jma_telegram"),
+         drivers=()),
+    Room("alertd.sources.jma_telegram",
          may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words"), drivers=()),
     Room("alertd.sources.jma_words", may=("alertd.core",), drivers=()),
     Room("alertd.sources.json", may=("alertd.core", "alertd.sources.base"), drivers=("pydantic",)),

@@ -5,6 +5,7 @@ from typing import Final
 
 from alertd.sources import alertmanager, cap, jma, program
 from alertd.sources.base import Reader
+from alertd.sources.jma_telegram import NAMESPACE as JMA
 
 READERS: Final[Mapping[str, Reader]] = {
     "alertmanager": alertmanager.read,
@@ -19,4 +20,4 @@ def kind_of(raw: bytes) -> str:
     """Which reader a message is for, by how it begins."""
     if raw.lstrip()[:1] in (b"{", b"["):
         return "alertmanager" if b'"groupKey"' in raw else "program"
-    return "jma" if jma.NAMESPACE.encode() in raw[:1_000] else "cap"
+    return "jma" if JMA.encode() in raw[:1_000] else "cap"
