@@ -30,6 +30,24 @@ def complaints(page: Page) -> list[Any]:
     return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
 
 
+class Looks:
+    """What axe finds on a page, look after look; and that nothing of it stands beyond the screen's edge."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._found: dict[str, list[Any]] = {}
+
+    def __call__(self, name: str) -> None:
+        """Look at the page as it stands now."""
+        found = complaints(self._page)
+        if found:
+            self._found[name] = found
+        assert self._page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+    def assert_nothing_found(self) -> None:
+        assert self._found == {}
+
+
 @pytest.fixture(scope="module")
 def alerts(town: Town) -> dict[str, str]:
     """An answered real alert and an open drill."""

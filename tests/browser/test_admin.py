@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
 
 
@@ -13,12 +13,7 @@ def test_administration_in_every_look(
 ) -> None:
     town.run("person", "role", "--person", "admin", "--role", "admin")
     page = visit("admin", color_scheme=theme, viewport=size)
-    found = {}
-
-    def look(name: str) -> None:
-        found[name] = complaints(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-
+    look = Looks(page)
     page.goto(f"{town.url}/admin?lang={language}")
     look("hub")
     page.locator(".desks a[href='/boards']").click()
@@ -35,4 +30,4 @@ def test_administration_in_every_look(
     page.locator("button.big").dblclick()
     page.locator(".secret").wait_for()
     look("the new token")
-    assert {name: each for name, each in found.items() if each} == {}
+    look.assert_nothing_found()

@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
 
 
@@ -13,12 +13,7 @@ from tests.browser.town import Town
 def test_groups_in_every_look(town: Town, visit: Visitor, language: str, theme: str, size: dict[str, int]) -> None:
     town.run("person", "role", "--person", "admin", "--role", "admin")
     page = visit("admin", color_scheme=theme, viewport=size)
-    found = {}
-
-    def look(name: str) -> None:
-        found[name] = complaints(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-
+    look = Looks(page)
     page.goto(f"{town.url}/groups?lang={language}")
     look("tree")
     page.goto(f"{town.url}/groups/new?parent=fukushi")
@@ -33,4 +28,4 @@ def test_groups_in_every_look(town: Town, visit: Visitor, language: str, theme: 
     page.goto(f"{town.url}/groups/bousai")
     page.locator(".apart button").click()
     look("not deleted")
-    assert {name: each for name, each in found.items() if each} == {}
+    look.assert_nothing_found()

@@ -6,19 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
 
 
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
 def test_invitations_in_every_look(town: Town, visit: Visitor, language: str, theme: str, size: dict[str, int]) -> None:
     page = visit("boss", color_scheme=theme, viewport=size)
-    found = {}
-
-    def look(name: str) -> None:
-        found[name] = complaints(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-
+    look = Looks(page)
     page.goto(f"{town.url}/people/invitations?lang={language}")
     page.locator("#people").fill("nobody")
     page.locator("button.big").click()
@@ -30,7 +25,7 @@ def test_invitations_in_every_look(town: Town, visit: Visitor, language: str, th
     look("sheets")
     page.goto(f"{town.url}/people/invitations")
     look("list")
-    assert {name: each for name, each in found.items() if each} == {}
+    look.assert_nothing_found()
 
 
 def test_each_sheet_is_one_page_of_paper_and_signs_its_person_in(town: Town, visit: Visitor, tmp_path: Path) -> None:

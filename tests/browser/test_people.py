@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, Visitor
-from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.test_accessibility import LOOKS, Looks, complaints
 from tests.browser.town import Town
 
 
@@ -97,12 +97,7 @@ def test_a_file_is_taken_in_once_however_often_it_is_pressed(town: Town, visit: 
 def test_an_import_in_every_look(town: Town, visit: Visitor, language: str, theme: str, size: dict[str, int]) -> None:
     person, other = somebody(town), somebody(town)
     page = visit("boss", color_scheme=theme, viewport=size)
-    found = {}
-
-    def look(name: str) -> None:
-        found[name] = complaints(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-
+    look = Looks(page)
     page.goto(f"{town.url}/people/import?lang={language}")
     page.locator("summary").click()
     look("form")
@@ -123,7 +118,7 @@ def test_an_import_in_every_look(town: Town, visit: Visitor, language: str, them
     page.locator("button.quiet").click()
     page.get_by_role("status").wait_for()
     look("undone")
-    assert {name: each for name, each in found.items() if each} == {}
+    look.assert_nothing_found()
 
 
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_accessibility import LOOKS, complaints
+from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
 
 RULES = """
@@ -43,12 +43,7 @@ def test_sources_in_every_look(town: Town, visit: Visitor, language: str, theme:
     ])  # fmt: skip
     observe(town, source, secret, title="訓練の水位", standing="drill")
     page = visit("admin", color_scheme=theme, viewport=size)
-    found = {}
-
-    def look(name: str) -> None:
-        found[name] = complaints(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-
+    look = Looks(page)
     page.goto(f"{town.url}/sources?lang={language}")
     look("sources")
     page.locator("#id").fill("a b")
@@ -62,7 +57,7 @@ def test_sources_in_every_look(town: Town, visit: Visitor, language: str, theme:
     page.locator("button.big").click()
     page.locator("#faults").wait_for()
     look("rules, refused")
-    assert {name: each for name, each in found.items() if each} == {}
+    look.assert_nothing_found()
 
 
 def test_a_manager_sends_what_waits(town: Town, visit: Visitor) -> None:
