@@ -67,7 +67,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     if lock is None:
         raise CannotStart(f"another alertd serve runs on {settings.data_dir}: stop it, or give this one --data")
     with lock:
-        return _run(arguments, settings, Roles(web=True, clock=True, channels=KINDS, bounces=True))
+        return _run(arguments, settings, Roles(web=True, clock=True, poller=True, channels=KINDS, bounces=True))
 
 
 def _web(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -82,6 +82,10 @@ def _clock(arguments: argparse.Namespace, settings: Settings) -> int:
     return _run(arguments, settings, Roles(clock=True))
 
 
+def _poller(arguments: argparse.Namespace, settings: Settings) -> int:
+    return _run(arguments, settings, Roles(poller=True))
+
+
 def _bounces(arguments: argparse.Namespace, settings: Settings) -> int:
     if settings.bounce_listen is None:
         raise CannotStart("nobody knows where to listen: set ALERTD_BOUNCE_LISTEN, such as lmtp://127.0.0.1:8024")
@@ -94,7 +98,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int
     parts = compose(settings)
     if roles.channels:
         _release(parts, roles.channels)
-    if not roles.web and (roles.channels or roles.clock):
+    if not roles.web and (roles.channels or roles.clock or roles.poller):
         _wait_for_public_url(parts)
     parts.close()
     os.environ.update(child_environment(os.environ, settings))
@@ -317,6 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     worker = add("worker", _worker, "run the workers alone")
     worker.add_argument("--channel", action="append", choices=KINDS, help="only this one (may be repeated)")
     add("clock", _clock, "run the clock alone")
+    add("poller", _poller, "run the poller alone, which asks the sources that do not tell by themselves")
     add("bounces", _bounces, "take in undeliverable mail")
     add("migrate", _migrate, "bring the store to this version")
     made = add("doctor", _doctor, "check every part that an alert would need, and change nothing")

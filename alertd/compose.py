@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from yarl import URL
+
 from alertd.bell import RedisBell
 from alertd.service.installation import Installation, VapidPair, find_public_url, keep_public_url, prepare
 from alertd.service.process_clock import ProcessClock
@@ -17,9 +19,12 @@ from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
 from channels.push_crypto import generate_key, load_key
+from channels.push_hosts import PushHosts
 from config.settings import Settings, load
 
 DEFAULT_PORT: Final = 8000
+SOURCE_HOSTS: Final = ("www.data.jma.go.jp", "*.cybozu.com", "*.kintone.com", "*.cybozu.cn")
+"""Where sources may be asked without the operator's saying so: the Agency, and the clouds of Garoon and kintone."""
 _SOCKET_PATH_MAX: Final = 100  # a Unix socket's path may have 107 bytes on Linux, 103 on macOS
 
 
@@ -35,6 +40,7 @@ class Parts:
     rt: Runtime
     bell: RedisBell
     redis_url: str
+    source_hosts: PushHosts
 
     def close(self) -> None:
         self.bell.close()
@@ -58,6 +64,10 @@ def _judge(settings: Settings) -> list[tuple[str, str]]:
     if settings.bounce_listen is not None and "MAIL_BOUNCES" not in settings.channels:
         faults.append(("MAIL_BOUNCES", "name the address that bounces go to: BOUNCE_LISTEN takes them in"))
     try:
+        PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
+    except ValueError as error:
+        faults.append(("SOURCE_HOSTS", str(error)))
+    try:
         _given_vapid(settings)
     except ValueError as error:
         faults.append(("VAPID_PRIVATE_KEY", str(error)))
@@ -79,7 +89,7 @@ def redis_url(settings: Settings) -> str:
 
 def roles(settings: Settings) -> tuple[str, ...]:
     """What is to run beside a worker for each channel."""
-    return ("clock", "web") if settings.bounce_listen is None else ("clock", "web", "bounces")
+    return ("clock", "web", "poller") if settings.bounce_listen is None else ("clock", "web", "poller", "bounces")
 
 
 def compose(settings: Settings, public_url: str | None = None) -> Parts:
@@ -112,6 +122,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     channels = registry.configure(settings.channels, context)
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
+    source_hosts = PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
     rt = Runtime(
         store=store,
         bell=bell,
@@ -119,6 +130,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         clock=clock,
         self_test=settings.self_test,
         roles=roles(settings),
+        host_fault=lambda url: source_hosts.fault(URL(url)),
         tokens=installation.tokens,
         public_url=url,
         organisation=settings.organisation,
@@ -130,7 +142,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
     seconds = registry.configure_second(settings.channels, context)
-    return Parts(settings, installation, channels, seconds, keys[0], rt, bell, redis)
+    return Parts(settings, installation, channels, seconds, keys[0], rt, bell, redis, source_hosts)
 
 
 def _given_vapid(settings: Settings) -> VapidPair | None:

@@ -81,6 +81,7 @@ class Roles:
 
     web: bool = False
     clock: bool = False
+    poller: bool = False
     channels: tuple[str, ...] = ()
     bounces: bool = False
 
@@ -120,6 +121,8 @@ def run_roles(
             children.append(python_child(name, lifeline, "workers", "worker", "--channel", channel, *shared))
     if roles.clock:
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
+    if roles.poller:
+        children.append(python_child("poller", lifeline, "workers", "poller", *shared))
     if roles.bounces and settings.bounce_listen is not None:
         place = settings.bounce_listen
         [incoming] = listen(place.host, place.port, "choose another with ALERTD_BOUNCE_LISTEN")

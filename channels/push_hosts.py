@@ -49,9 +49,12 @@ class PushHosts:
         self._sockets = sockets
 
     @classmethod
-    def parse(cls, value: str) -> Self:
-        """From a comma separated list; ValueError names the first entry that is not `host`, `*.host` or `host:port`."""
-        patterns, sockets = set(BIG_PUSH_SERVICES), set()
+    def parse(cls, value: str, known: Sequence[str] = BIG_PUSH_SERVICES) -> Self:
+        """From a comma separated list, beside `known`.
+
+        ValueError names the first entry that is not `host`, `*.host` or `host:port`.
+        """
+        patterns, sockets = set(known), set()
         for entry in filter(None, (part.strip().lower() for part in value.split(","))):
             host, colon, port = entry.rpartition(":")
             if not colon:

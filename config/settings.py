@@ -74,6 +74,8 @@ class Settings:
     """ISO 3166 code of two capital letters."""
     self_test: time | None
     """When the daily self-test goes out, in `time_zone`; None: never."""
+    source_hosts: str
+    """Which hosts sources may be asked at, beside those that are known: unchecked, as `host`, `*.host`, `host:port`."""
     bounce_listen: BounceListen | None
     """None: bounces go elsewhere."""
     channels: Mapping[str, str] = field(repr=False)
@@ -112,6 +114,7 @@ def load(
         time_zone=reader.take("TIME_ZONE", _time_zone, None) or machine_zone(environ.get("TZ", "")),
         region=reader.take("REGION", _region, "JP"),
         self_test=reader.take("SELF_TEST", _time_of_day, time(10, 0)),
+        source_hosts=reader.take("SOURCE_HOSTS", _text, ""),
         bounce_listen=reader.take("BOUNCE_LISTEN", _bounce_listen, None),
         channels=MappingProxyType({name: value for name, value in channels.items() if value is not None}),
     )

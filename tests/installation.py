@@ -170,7 +170,7 @@ def patient(rt: Runtime) -> Patient:
         channels=rt.channels,
         probes={},
         missing=rt.missing,
-        roles=("clock", "web"),
+        roles=("clock", "web", "poller"),
         self_test=rt.self_test,
         sms_ceiling=None,
     )

@@ -49,13 +49,16 @@ TABLE: Final = (
     Room("alertd.private_redis", may=("alertd.supervisor",), drivers=("redis",)),
     Room("alertd.service",
          may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.service", "alertd.sources")),
-    Room("alertd.sources.base", may=("alertd.core",), drivers=()),
+    Room("alertd.sources.base", may=("alertd.core",), drivers=("pydantic",)),
+    Room("alertd.sources.feed", may=("alertd.core", "alertd.sources.base", "alertd.sources.xml"), drivers=()),
     Room("alertd.sources.xml", may=("alertd.sources.base",), drivers=()),
     # One source knows nothing of another, and none sends anything.
     Room("alertd.sources.registry", may=("alertd.core", "alertd.sources"), drivers=()),
     Room("alertd.sources.jma",
          may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words",
               "alertd.sources.jma_telegram", "alertd.sources.jma_hazards"), drivers=()),
+    Room("alertd.sources.jma_feed",
+         may=("alertd.sources.base", "alertd.sources.feed", "alertd.sources.jma"), drivers=("pydantic",)),
     Room("alertd.sources.jma_hazards",
          may=("alertd.core", "alertd.sources.xml", "alertd.sources.jma_words", "alertd.sources.jma_telegram"),
          drivers=()),
@@ -82,7 +85,8 @@ TABLE: Final = (
          may=("alertd.core", "channels.base", "channels.conversation", "channels.letter", "channels.relay")),
     Room("channels.registry", may=("alertd.core", "channels"), drivers=()),
     Room("workers",
-         may=("alertd.core", "alertd.store", "alertd.queue", "alertd.service", "channels", "workers")),
+         may=("alertd.core", "alertd.store", "alertd.queue", "alertd.service", "alertd.sources.base", "channels",
+              "workers")),
     Room("config",            may=("config",), drivers=()),
 )
 # fmt: on

@@ -1,30 +1,35 @@
-"""Root of the worker and clock processes: `python -m workers worker --channel sms`, `python -m workers clock`."""
+"""Root of the workers, the clock and the poller: `python -m workers worker --channel sms`, `python -m workers clock`."""
 
 import _thread
 import argparse
+import asyncio
 import os
 import signal
 import sys
 
-from alertd import lifeline, log
+from alertd import __version__, lifeline, log
 from alertd.compose import Parts, compose, read_settings
 from alertd.core.flow import PRIMARY, SECONDARY
 from alertd.service import heartbeat
 from workers.clock import Clock
+from workers.fetching import HttpFetch
+from workers.poller import PollerProcess
 from workers.worker import WorkerProcess
 
 
 def main() -> int:
     arguments = _parse()
-    log.configure(f"worker:{arguments.channel}" if arguments.role == "worker" else "clock")
+    log.configure(f"worker:{arguments.channel}" if arguments.role == "worker" else arguments.role)
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
     parts = compose(read_settings(os.environ), arguments.public_url)
     try:
         if arguments.role == "worker":
             _work(parts, arguments)
-        else:
+        elif arguments.role == "clock":
             _tick(parts, arguments.id)
+        else:
+            asyncio.run(_poll(parts, arguments.id))
     finally:
         parts.close()
     return 0
@@ -56,9 +61,20 @@ def _tick(parts: Parts, worker_id: str) -> None:
     clock.run()
 
 
+async def _poll(parts: Parts, worker_id: str) -> None:
+    stopping = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stopping.set)
+    fetch = HttpFetch(parts.source_hosts, f"alertd/{__version__}")
+    try:
+        await PollerProcess(parts.rt, worker_id, fetch, parts.settings.tick_seconds).run(stopping)
+    finally:
+        await fetch.close()
+
+
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m workers", description="started by alertd serve, worker and clock")
-    parser.add_argument("role", choices=("worker", "clock"))
+    parser = argparse.ArgumentParser(prog="python -m workers", description="started by alertd, never by hand")
+    parser.add_argument("role", choices=("worker", "clock", "poller"))
     parser.add_argument("--channel")
     parser.add_argument("--id", required=True)
     parser.add_argument("--replaces")

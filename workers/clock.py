@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import escalating, heartbeat, observing, revising, rollout, self_test
+from alertd.service import escalating, heartbeat, observing, polling, revising, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.rollout import Slice
 from alertd.service.runtime import Runtime
@@ -64,6 +64,7 @@ class Clock:
         self._duties: tuple[Callable[[], None], ...] = (
             self._expire,
             self._observe,
+            self._watch_sources,
             self._escalate,
             self._lapse,
             self._apply_receipts,
@@ -121,6 +122,9 @@ class Clock:
 
     def _observe(self) -> None:
         observing.act_due(self._rt)
+
+    def _watch_sources(self) -> None:
+        polling.tell_of_silence(self._rt)
 
     def _escalate(self) -> None:
         with self._rt.store.write() as connection:

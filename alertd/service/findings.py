@@ -97,6 +97,11 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "ja": "クロックが稼働していないため、再送・次の段階・期限切れの処理が行われません。"
         "`alertd clock` か `alertd serve` を起動してください。",
     },
+    "poller_away": {
+        "en": "no poller is running: no source is asked; start `alertd poller` or `alertd serve`",
+        "ja": "ポーラーが稼働していないため、情報源を取りに行けません。"
+        "`alertd poller` か `alertd serve` を起動してください。",
+    },
     "web_away": {
         "en": "no web process is running: nobody can post or answer; start `alertd web` or `alertd serve`",
         "ja": "Webが稼働していないため、投稿も回答もできません。`alertd web` か `alertd serve` を起動してください。",

@@ -47,7 +47,8 @@ class Runtime:
     lanes: Mapping[str, Callable[[Mapping[str, str]], str]]  # by channel: the lane that an address lies in
     missing: Mapping[str, str] = field(default_factory=dict)  # channels that are not set up, and what they lack
     self_test: time | None = None  # when the daily self-test goes out, local; None: never
-    roles: tuple[str, ...] = ("clock", "web")  # what is to run beside a worker for each channel
+    roles: tuple[str, ...] = ("clock", "web", "poller")  # what is to run beside a worker for each channel
+    host_fault: Callable[[str], str | None] = lambda _url: None  # why no source may be asked at a URL, if so
     clock: ProcessClock | None = None  # what `now` comes from where there are other processes to compare it with
 
     def require_room(self) -> None:

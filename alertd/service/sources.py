@@ -2,27 +2,33 @@
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from alertd.core.ids import given_id_fault
-from alertd.core.observation import Observation, clean
+from alertd.core.observation import clean
 from alertd.core.rules import Rule
-from alertd.service import observing, planning
+from alertd.service import observing, planning, polling
 from alertd.service.rule_book import read_rules
 from alertd.service.runtime import Actor, Runtime
 from alertd.sources.base import Unreadable
-from alertd.sources.registry import KINDS, READERS
+from alertd.sources.registry import KINDS, POLLERS, READERS
 from alertd.store import instance, people, posts, sources
 from alertd.store.rows import Row
 
 _NAME_MAX: Final = 50  # with what stands before it, a person's id
-_FAULT_MAX: Final = 500
+_EVERY_LEAST: Final = 10  # seconds
+_EVERY_MOST: Final = 86_400
+_SILENT_LEAST: Final = 300
+_SILENT_LOOKS: Final = 5
+_SILENT_MOST: Final = 31 * 86_400
 _BOOKS_SHOWN: Final = 20
 
 
@@ -34,15 +40,29 @@ class MadeSource:
     secret: str
 
 
-def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str) -> MadeSource:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a source is asked and watched. `access` is what its kind needs for being asked; None: it sends by itself."""
+
+    access: Mapping[str, Any] | None = None
+    every_seconds: int | None = None  # None: as its kind has it
+    silent_seconds: int | None = (
+        None  # None: never for what sends, five looks for what is asked, but 5 minutes at least
+    )
+
+
+def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str, watch: Watch = Watch()) -> MadeSource:
     """Let something say what it observes. Raises Invalid, and Conflict when there is a source of that name."""
     faults = _name_faults(source_id)
     if kind not in KINDS:
         faults.append(("kind", f"must be one of {', '.join(KINDS)}"))
-    if faults:
         raise Invalid(faults)
+    watched, more = _watched(rt, kind, watch, {})
+    if faults + more:
+        raise Invalid(faults + more)
     secret, now = secrets.token_urlsafe(32), rt.now()
-    values = {"kind": kind, "secret_hash": _hash(secret), "made_by": actor.person_id, "created_at": now}
+    made = {"kind": kind, "secret_hash": _hash(secret), "made_by": actor.person_id, "created_at": now, "failures": 0}
+    values = {**made, **watched}
     with rt.store.write() as connection:
         if not sources.add(connection, source_id, values):
             raise Conflict(f"there is a source {source_id!r} already")
@@ -50,6 +70,56 @@ def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str) -> MadeSou
         people.add_new(connection, author, {"name": source_id, "active": False}, now)
         _record(connection, rt, actor, "source.make", source_id, {"kind": kind})
     return MadeSource(source_id, secret)
+
+
+def change_watch(rt: Runtime, actor: Actor, source_id: str, watch: Watch) -> None:
+    """Ask a source in another way from now on, at once. Secrets that `watch` leaves out stay as they are.
+
+    Raises Invalid, NotFound.
+    """
+    with rt.store.write() as connection:
+        row = sources.get(connection, source_id)
+        if row is None:
+            raise NotFound(f"there is no source {source_id!r}")
+        values, faults = _watched(rt, row["kind"], watch, row["access"] or {})
+        if faults:
+            raise Invalid(faults)
+        sources.change(connection, source_id, {**values, "failures": 0, "alarmed_at": None})
+        _record(connection, rt, actor, "source.watch", source_id, {"asked": watch.access is not None})
+
+
+def _watched(rt: Runtime, kind: str, watch: Watch, before: Mapping[str, Any]) -> tuple[Row, list[tuple[str, str]]]:
+    """The columns that say how a source is watched; what is wrong with them."""
+    faults = [
+        (name, f"must be {least} to {most}")
+        for name, seconds, least, most in (
+            ("every_seconds", watch.every_seconds, _EVERY_LEAST, _EVERY_MOST),
+            ("silent_seconds", watch.silent_seconds, _EVERY_LEAST, _SILENT_MOST),
+        )
+        if seconds is not None and not least <= seconds <= most
+    ]
+    if watch.access is None:
+        if kind not in READERS:
+            faults.append(("access", f"a source of the kind {kind} must say how it is asked"))
+        asked = {"access": None, "every_seconds": None, "next_at": None, "silent_seconds": watch.silent_seconds}
+        return asked, faults
+    poller = POLLERS.get(kind)
+    if poller is None:
+        return {}, [("access", f"a source of the kind {kind} sends by itself, and is not asked")]
+    kept = {name: before[name] for name in poller.access.secret() if name in before}
+    try:
+        access = poller.access.model_validate_json(json.dumps({**kept, **watch.access}))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        return {}, faults + [(".".join(["access", *map(str, each["loc"])]), each["msg"]) for each in wrong]
+    faults += [("access", told) for url in access.urls() if (told := rt.host_fault(url))]
+    every = watch.every_seconds or poller.every_seconds
+    return {
+        "access": access.model_dump(mode="json"),
+        "every_seconds": every,
+        "next_at": rt.now(),
+        "silent_seconds": watch.silent_seconds or max(_SILENT_LEAST, _SILENT_LOOKS * every),
+    }, faults
 
 
 def renew_secret(rt: Runtime, actor: Actor, source_id: str) -> MadeSource:
@@ -64,6 +134,7 @@ def renew_secret(rt: Runtime, actor: Actor, source_id: str) -> MadeSource:
 
 def list_sources(rt: Runtime) -> list[dict[str, Any]]:
     """Every source with when it was last heard, and what was wrong when it was last refused."""
+    now = rt.now()
     with rt.store.read() as connection:
         found = sources.every(connection)
     return [
@@ -73,9 +144,22 @@ def list_sources(rt: Runtime) -> list[dict[str, Any]]:
             "succeeded_at": _time(row["succeeded_at"]),
             "failed_at": _time(row["failed_at"]),
             "fault": row["fault"],
+            "access": _shown_access(row),
+            "every_seconds": row["every_seconds"],
+            "silent_seconds": row["silent_seconds"],
+            "next_at": _time(row["next_at"]),
+            "silent": sources.is_silent(row, now),
         }
         for row in found
     ]
+
+
+def _shown_access(row: Row) -> Row | None:
+    """How a source is asked, without what nobody is shown again."""
+    if row["access"] is None:
+        return None
+    hidden = POLLERS[row["kind"]].access.secret()
+    return {name: value for name, value in row["access"].items() if name not in hidden}
 
 
 def require_source(rt: Runtime, source_id: str, secret: str) -> None:
@@ -96,13 +180,18 @@ def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
         row = sources.get(connection, source_id)
     if row is None:
         raise NotFound(f"there is no source {source_id!r}")
+    reader = READERS.get(row["kind"])
+    if reader is None:
+        # A hint that there is something new: what it says is never believed, the other side is asked.
+        polling.hint(rt, source_id)
+        return []
     try:
-        found: Sequence[Observation] = READERS[row["kind"]](raw)
+        found = reader(raw)
     except Unreadable as fault:
-        _heard(rt, source_id, {"failed_at": rt.now(), "fault": clean(str(fault), _FAULT_MAX)})
+        _heard(rt, source_id, {"failed_at": rt.now(), "fault": clean(str(fault), polling.FAULT_MAX)})
         raise
     taken = observing.take(rt, source_id, found)
-    _heard(rt, source_id, {"succeeded_at": rt.now()})
+    _heard(rt, source_id, {"succeeded_at": rt.now(), "alarmed_at": None})
     return [each.as_json() for each in taken]
 
 

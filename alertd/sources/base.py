@@ -1,7 +1,14 @@
-"""What a source is to the rest: something that is read into observations, or refused in words."""
+"""What a source is to the rest: something that is read into observations, or refused in words.
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+Some send what they observe; others are asked for it (`Poller`). Neither sends anything to anybody.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 from alertd.core.observation import Observation
 
@@ -17,10 +24,14 @@ class Unreadable(ValueError):
         self.line = line
 
 
-def require_size(raw: bytes) -> None:
-    """Raises Unreadable for more than MESSAGE_MAX bytes."""
-    if len(raw) > MESSAGE_MAX:
-        raise Unreadable(f"the message has more than {MESSAGE_MAX} bytes")
+class Unfetched(Exception):
+    """Nothing that could be read came from the other side, and why, in words for an operator."""
+
+
+def require_size(raw: bytes, most: int = MESSAGE_MAX) -> None:
+    """Raises Unreadable for more than `most` bytes."""
+    if len(raw) > most:
+        raise Unreadable(f"the message has more than {most} bytes")
 
 
 class Reader(Protocol):
@@ -28,4 +39,90 @@ class Reader(Protocol):
 
     def __call__(self, raw: bytes) -> Sequence[Observation]:
         """What it says. Raises Unreadable."""
+        ...
+
+
+class Access(BaseModel):
+    """How a source is reached, as an administrator says it. Fields that `secret` names are never shown again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def secret(cls) -> frozenset[str]:
+        return frozenset()
+
+    def urls(self) -> Sequence[str]:
+        """Everything that may be asked for starts with one of these: their hosts must be on the operator's list."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What another side answered, whole."""
+
+    status: int
+    headers: Mapping[str, str]  # by names in lower case
+    body: bytes
+
+
+class Fetch(Protocol):
+    """Asks another side over HTTP: hosts of the operator's list alone, no redirects, within bounds of time and size."""
+
+    async def __call__(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        most: int = MESSAGE_MAX,
+        accepted: Collection[int] = (200,),
+    ) -> Answer:
+        """The answer, when it has one of the `accepted` statuses and at most so many bytes. Raises Unfetched."""
+        ...
+
+
+class Desk(Protocol):
+    """Where a poller hands in what it found, and keeps what it needs to remember."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def cursor(self) -> Mapping[str, Any]:
+        """What was last kept; empty at the very first poll."""
+        ...
+
+    async def take(self, found: Sequence[Observation], cursor: Mapping[str, Any] | None = None) -> None:
+        """Keep and decide on what was observed; only then keep the cursor, if there is a new one.
+
+        The same again changes nothing, so whoever was cut off before the cursor was kept may begin anew.
+        """
+        ...
+
+    async def missing(self, references: Sequence[str]) -> list[str]:
+        """Which of these messages were not taken yet, in their order."""
+        ...
+
+    async def take_once(self, reference: str, url: str, fetch: Fetch, read: Reader) -> None:
+        """Fetch a message, read it, and take what it says. Once it is here it is not fetched again.
+
+        Raises Unfetched. One that cannot be read is kept, with the reason, and counts as taken.
+        """
+        ...
+
+
+class Poller(Protocol):
+    """A source that is asked. Instances hold nothing: what must be remembered is the desk's."""
+
+    @property
+    def access(self) -> type[Access]: ...
+
+    @property
+    def every_seconds(self) -> int:
+        """How often it is asked, unless the administrator says otherwise."""
+        ...
+
+    async def poll(self, access: Any, fetch: Fetch, desk: Desk) -> None:
+        """Look once for what is new, and hand it in. Raises Unfetched or Unreadable for what is wrong with it all."""
         ...

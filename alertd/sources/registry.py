@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from alertd.sources import alertmanager, cap, jma, program
-from alertd.sources.base import Reader
+from alertd.sources import alertmanager, cap, jma, jma_feed, program
+from alertd.sources.base import Poller, Reader
 from alertd.sources.jma_telegram import NAMESPACE as JMA
 
 READERS: Final[Mapping[str, Reader]] = {
@@ -13,7 +13,14 @@ READERS: Final[Mapping[str, Reader]] = {
     "jma": jma.read,
     "program": program.read,
 }
-KINDS: Final = tuple(READERS)
+"""What is sent to us, by kind."""
+
+POLLERS: Final[Mapping[str, Poller]] = {
+    "jma": jma_feed.JmaFeed(),
+}
+"""What we ask for, by kind; some kinds can do either."""
+
+KINDS: Final = tuple(dict.fromkeys([*READERS, *POLLERS]))
 
 
 def kind_of(raw: bytes) -> str:

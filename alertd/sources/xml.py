@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
 
-from alertd.sources.base import Unreadable, require_size
+from alertd.sources.base import MESSAGE_MAX, Unreadable, require_size
 
 DEPTH_MAX: Final = 64
 ELEMENTS_MAX: Final = 100_000
@@ -70,13 +70,13 @@ class Element:
             left.extend(reversed(element.children))
 
 
-def parse(raw: bytes) -> Element:
-    """The root of an XML message. Raises Unreadable, with the line.
+def parse(raw: bytes, most: int = MESSAGE_MAX) -> Element:
+    """The root of an XML message of at most so many bytes. Raises Unreadable, with the line.
 
     A document type is refused before anything of it is looked at, and with it every entity of the sender's own
     (OWASP's XML External Entity Prevention): no telegram has one.
     """
-    require_size(raw)
+    require_size(raw, most)
     if not raw.strip():
         raise Unreadable("the message is empty")
     builder = _Builder(_decode(raw))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -173,6 +174,25 @@ sources = Table(
     Column("succeeded_at", UtcDateTime),
     Column("failed_at", UtcDateTime),
     Column("fault", String(500)),  # what was wrong at `failed_at`
+    Column("access", JSON),  # how it is asked; null: it sends by itself
+    Column("every_seconds", Integer),
+    Column("cursor", JSON),  # how far it was read
+    Column("next_at", UtcDateTime, index=True),  # when it is asked again
+    Column("leased_until", UtcDateTime),  # somebody asks it until then
+    Column("failures", Integer, nullable=False),  # one after another
+    Column("silent_seconds", Integer),  # operators are told when it was not heard for so long; null: never
+    Column("alarmed_at", UtcDateTime),  # when they were told, since it was last heard
+)
+
+fetched = Table(
+    "fetched",
+    metadata,
+    Column("source_id", Id, ForeignKey("sources.id"), primary_key=True),
+    Column("reference", String(500), primary_key=True),  # no message is fetched twice
+    Column("body", LargeBinary),  # until what it says is kept; of what could not be read for good
+    Column("fault", String(500)),
+    Column("fetched_at", UtcDateTime, nullable=False, index=True),
+    Column("taken_at", UtcDateTime),
 )
 
 # Every version that somebody saved; the last one is in force.

@@ -1,13 +1,13 @@
 """Sources, the rule books, and what was observed and decided."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
-from alertd.store.rows import Row, among, insert_new
-from alertd.store.schema import incidents, observations, rule_books, sources
+from alertd.store.rows import Row, among, in_slices, insert_new
+from alertd.store.schema import fetched, incidents, observations, rule_books, sources
 
 PENDING: Final = ("due", "waiting")
 """What nobody has begun to say: `due` goes at its time unless somebody stops it, `waiting` when they say so."""
@@ -149,3 +149,70 @@ def page(connection: Connection, before: int | None, limit: int, *, only_open: b
         query = query.where(observations.c.state.in_(PENDING))
     rows: list[Any] = list(connection.execute(query.order_by(observations.c.id.desc()).limit(limit)))
     return [row._asdict() for row in rows]
+
+
+def due_polls(connection: Connection, now: datetime) -> list[Row]:
+    """The sources that are to be asked now, and that nobody asks."""
+    free = sources.c.leased_until.is_(None) | (sources.c.leased_until <= now)
+    query = select(sources).where(sources.c.next_at <= now, free).order_by(sources.c.next_at)
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def lease(connection: Connection, source: Row, until: datetime) -> bool:
+    """Whether it is this one's turn to ask a source, which `due_polls` gave out; nobody else does until then."""
+    same = sources.c.leased_until.is_not_distinct_from(source["leased_until"])
+    turn = update(sources).where(sources.c.id == source["id"], sources.c.next_at == source["next_at"], same)
+    return connection.execute(turn.values(leased_until=until)).rowcount == 1
+
+
+def prolong(connection: Connection, source_ids: Sequence[str], until: datetime) -> None:
+    """Keep others from asking these for longer."""
+    held = sources.c.id.in_(source_ids) & sources.c.leased_until.is_not(None)
+    connection.execute(update(sources).where(held).values(leased_until=until))
+
+
+def end_poll(connection: Connection, source_id: str, asked_at: datetime, next_at: datetime, values: Row) -> None:
+    """Give a source back, to be asked again at `next_at`, or when somebody has said so since `asked_at`."""
+    hinted = case((sources.c.next_at > asked_at, sources.c.next_at), else_=next_at)
+    query = update(sources).where(sources.c.id == source_id, sources.c.next_at.is_not(None))
+    connection.execute(query.values(**values, leased_until=None, next_at=hinted))
+
+
+def silent(connection: Connection, now: datetime) -> list[Row]:
+    """The sources that were not heard for longer than they may, and of which nobody was told yet."""
+    query = select(sources).where(sources.c.silent_seconds.is_not(None), sources.c.alarmed_at.is_(None))
+    return [row._asdict() for row in connection.execute(query) if is_silent(row._asdict(), now)]
+
+
+def is_silent(source: Row, now: datetime) -> bool:
+    """Whether a source was not heard for longer than it may."""
+    heard = max(filter(None, (source["succeeded_at"], source["created_at"])))
+    return source["silent_seconds"] is not None and heard + timedelta(seconds=source["silent_seconds"]) < now
+
+
+def missing(connection: Connection, source_id: str, references: Sequence[str]) -> list[str]:
+    """Which of these messages were not taken yet, in their order."""
+    known: set[str] = set()
+    for some in in_slices(references):
+        here = (fetched.c.source_id == source_id) & among(connection, fetched.c.reference, some)
+        known.update(
+            connection.execute(select(fetched.c.reference).where(here, fetched.c.taken_at.is_not(None))).scalars()
+        )
+    return [each for each in references if each not in known]
+
+
+def fetched_body(connection: Connection, source_id: str, reference: str) -> bytes | None:
+    """A message that is here and was not taken yet."""
+    here = (fetched.c.source_id == source_id) & (fetched.c.reference == reference) & fetched.c.taken_at.is_(None)
+    return connection.execute(select(fetched.c.body).where(here)).scalar_one_or_none()
+
+
+def keep_fetched(connection: Connection, source_id: str, reference: str, body: bytes, now: datetime) -> None:
+    row = {"source_id": source_id, "reference": reference, "body": body, "fetched_at": now}
+    insert_new(connection, fetched, row)
+
+
+def end_fetched(connection: Connection, source_id: str, reference: str, values: Row) -> None:
+    """Say of a message that is here that it was taken."""
+    here = (fetched.c.source_id == source_id) & (fetched.c.reference == reference)
+    connection.execute(update(fetched).where(here).values(**values))

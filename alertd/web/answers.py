@@ -314,13 +314,21 @@ class TokenAnswer(BaseModel):
 
 
 class SourceAnswer(BaseModel):
-    """A source: when it was last heard, and what was wrong when something it sent was last refused."""
+    """A source: when it was last heard, what was wrong when that last went wrong, and how it is asked, without secrets.
+
+    `silent`: it was not heard for more than `silent_seconds`.
+    """
 
     id: str
     kind: str
     succeeded_at: str | None
     failed_at: str | None
     fault: str | None
+    access: dict[str, Any] | None
+    every_seconds: int | None
+    silent_seconds: int | None
+    next_at: str | None
+    silent: bool
 
 
 class SecretAnswer(BaseModel):

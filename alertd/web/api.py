@@ -311,8 +311,14 @@ async def get_sources(call: Call) -> Response:
 
 async def post_source(call: Call) -> Response:
     rt, body = web_of(call.request).rt, call.body
-    made = await in_thread(lambda: sources.make_source(rt, call.actor, body.id, body.kind))
+    made = await in_thread(lambda: sources.make_source(rt, call.actor, body.id, body.kind, body.watch()))
     return JSONResponse({"id": made.id, "secret": made.secret}, 201)
+
+
+async def put_watch(call: Call) -> Response:
+    rt, watch = web_of(call.request).rt, call.body.watch()
+    await in_thread(lambda: sources.change_watch(rt, call.actor, call.path("id"), watch))
+    return Response(status_code=204)
 
 
 async def post_secret(call: Call) -> Response:
@@ -409,6 +415,8 @@ ENDPOINTS: Final = (
              answers.PageAnswer[answers.SourceAnswer]),
     Endpoint("POST", f"{_ROOT}/sources", Role.ADMIN, "Make a source", post_source, answers.SecretAnswer,
              models.SourceBody, 201),
+    Endpoint("PUT", f"{_ROOT}/sources/{{id}}/watch", Role.ADMIN, "How a source is asked and watched", put_watch, None,
+             models.WatchBody, 204),
     Endpoint("POST", f"{_ROOT}/sources/{{id}}/secret", Role.ADMIN, "Another secret for a source", post_secret,
              answers.SecretAnswer, status=201),
     Endpoint("GET", f"{_ROOT}/rules", Role.MANAGER, "The rules in force", get_rules, answers.RuleBookAnswer),

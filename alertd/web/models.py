@@ -1,6 +1,6 @@
 """The bodies that requests may have; validation and the API's description both come from these."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -37,6 +37,7 @@ from alertd.service.posting import Draft
 from alertd.service.reaching import LABEL_MAX
 from alertd.service.revising import Revision
 from alertd.service.rule_book import TEXT_MAX as RULES_TEXT_MAX
+from alertd.service.sources import Watch
 
 ENDPOINT_MAX = 2_048
 
@@ -117,7 +118,18 @@ class TemplateFieldBody(Body):
     example: Annotated[str, Field(max_length=VALUE_MAX)]
 
 
-class SourceBody(Body):
+class WatchBody(Body):
+    """How a source is asked and watched. Without `access` it sends by itself."""
+
+    access: dict[str, Any] | None = None
+    every_seconds: int | None = None
+    silent_seconds: int | None = None
+
+    def watch(self) -> Watch:
+        return Watch(self.access, self.every_seconds, self.silent_seconds)
+
+
+class SourceBody(WatchBody):
     id: Id
     kind: Annotated[str, Field(max_length=20)]
 

@@ -36,7 +36,18 @@ async def test_all_well(town: Town) -> None:
     status, findings = await examine(town)
     assert faults(findings) == set(), findings
     assert status == 0
-    expected = {"store", "migration", "redis", "worker:webpush", "worker:sms", "worker:email", "clock", "web", "held"}
+    expected = {
+        "store",
+        "migration",
+        "redis",
+        "worker:webpush",
+        "worker:sms",
+        "worker:email",
+        "clock",
+        "web",
+        "poller",
+        "held",
+    }
     expected |= {"circuits", "vapid", "channel:webpush", "channel:sms", "channel:email", "due", "sms_parts", "time"}
     assert {name for name, finding in findings.items() if finding["level"] == "ok"} >= expected
     assert findings["public_url"]["level"] == "warning", "phones cannot follow a link to this machine"

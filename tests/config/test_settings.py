@@ -56,6 +56,7 @@ def test_nothing_set_gives_defaults_that_work_on_one_machine(tmp_path: Path) -> 
         organisation="alertd",
         time_zone=ZoneInfo("Asia/Tokyo"),
         region="JP",
+        source_hosts="",
         bounce_listen=None,
         channels={},
     )

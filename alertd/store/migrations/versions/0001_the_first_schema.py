@@ -574,8 +574,29 @@ def upgrade() -> None:
         sa.Column("succeeded_at", UtcDateTime(), nullable=True),
         sa.Column("failed_at", UtcDateTime(), nullable=True),
         sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.Column("access", sa.JSON(), nullable=True),
+        sa.Column("every_seconds", sa.Integer(), nullable=True),
+        sa.Column("cursor", sa.JSON(), nullable=True),
+        sa.Column("next_at", UtcDateTime(), nullable=True),
+        sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("silent_seconds", sa.Integer(), nullable=True),
+        sa.Column("alarmed_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
     )
+    op.create_index(op.f("ix_sources_next_at"), "sources", ["next_at"], unique=False)
+    op.create_table(
+        "fetched",
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("reference", sa.String(length=500), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.Column("fetched_at", UtcDateTime(), nullable=False),
+        sa.Column("taken_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_fetched_source_id")),
+        sa.PrimaryKeyConstraint("source_id", "reference", name=op.f("pk_fetched")),
+    )
+    op.create_index(op.f("ix_fetched_fetched_at"), "fetched", ["fetched_at"], unique=False)
     op.create_table(
         "incidents",
         sa.Column("id", sa.String(length=64), nullable=False),
