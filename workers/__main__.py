@@ -1,4 +1,4 @@
-"""Root of the workers, the clock and the poller: `python -m workers worker --channel sms`, `python -m workers clock`."""
+"""Root of workers, clock and poller: `python -m workers worker --channel sms`, `python -m workers clock`."""
 
 import _thread
 import argparse

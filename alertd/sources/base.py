@@ -126,3 +126,33 @@ class Poller(Protocol):
     async def poll(self, access: Any, fetch: Fetch, desk: Desk) -> None:
         """Look once for what is new, and hand it in. Raises Unfetched or Unreadable for what is wrong with it all."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the alert stands that was made of an incident, as counted at one moment. Counts are of people."""
+
+    incident: str  # in the source's own reference
+    alert_id: str
+    url: str  # where its staff read and answer it
+    title: str
+    is_drill: bool
+    is_over: bool
+    revision: int
+    recipients: int
+    acknowledged: int
+    unreachable: int  # of those who have not acknowledged: no way to them works
+
+
+class WritesBack(Poller, Protocol):
+    """A source in which one can read how the alert stands that was made of what it said."""
+
+    async def write_back(
+        self, access: Any, fetch: Fetch, outcome: Outcome, before: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """Write down there how an alert stands, if it is time to; what to remember of it until the next time.
+
+        `before` is what was remembered last, None when nothing was written yet; returns None when nothing was written.
+        It may be called again for the same outcome after a crash. Raises Unfetched.
+        """
+        ...

@@ -93,6 +93,7 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("PUT", f"/groups/{post}"): {"name": "x"},
         ("PUT", f"/boards/{post}"): {"name": "x"},
         ("POST", "/sources"): {"id": "gauge", "kind": "program"},
+        ("PUT", f"/sources/{post}/watch"): {},
         ("PUT", "/rules"): {"text": ""},
         ("POST", f"/observations/{post}/decision"): {"send": False},
         ("POST", "/tokens"): {"person": "robot", "role": "staff"},

@@ -41,6 +41,7 @@ CONTRACT = {
     "PUT /api/v1/boards/{id}": Role.ADMIN,
     "GET /api/v1/sources": Role.MANAGER,
     "POST /api/v1/sources": Role.ADMIN,
+    "PUT /api/v1/sources/{id}/watch": Role.ADMIN,
     "POST /api/v1/sources/{id}/secret": Role.ADMIN,
     "GET /api/v1/rules": Role.MANAGER,
     "PUT /api/v1/rules": Role.ADMIN,
