@@ -99,8 +99,6 @@ def _watched(rt: Runtime, kind: str, watch: Watch, before: Mapping[str, Any]) ->
         if seconds is not None and not least <= seconds <= most
     ]
     if watch.access is None:
-        if kind not in READERS:
-            faults.append(("access", f"a source of the kind {kind} must say how it is asked"))
         asked = {"access": None, "every_seconds": None, "next_at": None, "silent_seconds": watch.silent_seconds}
         return asked, faults
     poller = POLLERS.get(kind)

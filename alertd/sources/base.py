@@ -5,7 +5,7 @@ Some send what they observe; others are asked for it (`Poller`). Neither sends a
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -50,6 +50,10 @@ class Access(BaseModel):
     @classmethod
     def secret(cls) -> frozenset[str]:
         return frozenset()
+
+    def writes_back(self) -> bool:
+        """Whether the other side is told how an alert stands that was made of what it said."""
+        return False
 
     def urls(self) -> Sequence[str]:
         """Everything that may be asked for starts with one of these: their hosts must be on the operator's list."""
@@ -142,6 +146,8 @@ class Outcome:
     recipients: int
     acknowledged: int
     unreachable: int  # of those who have not acknowledged: no way to them works
+    age: timedelta  # since it was sent
+    now: datetime
 
 
 class WritesBack(Poller, Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from alertd.sources import alertmanager, cap, jma, jma_feed, program
+from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, program
 from alertd.sources.base import Poller, Reader
 from alertd.sources.jma_telegram import NAMESPACE as JMA
 
@@ -16,6 +16,8 @@ READERS: Final[Mapping[str, Reader]] = {
 """What is sent to us, by kind."""
 
 POLLERS: Final[Mapping[str, Poller]] = {
+    "cap": cap_feed.CapFeed(),
+    "garoon": garoon.Garoon(),
     "jma": jma_feed.JmaFeed(),
 }
 """What we ask for, by kind; some kinds can do either."""

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, literal, select, update
 
+from alertd.store.columns import UtcDateTime
 from alertd.store.rows import Row, among, in_slices, insert_new
 from alertd.store.schema import fetched, incidents, observations, rule_books, sources
 
@@ -173,7 +174,7 @@ def prolong(connection: Connection, source_ids: Sequence[str], until: datetime) 
 
 def end_poll(connection: Connection, source_id: str, asked_at: datetime, next_at: datetime, values: Row) -> None:
     """Give a source back, to be asked again at `next_at`, or when somebody has said so since `asked_at`."""
-    hinted = case((sources.c.next_at > asked_at, sources.c.next_at), else_=next_at)
+    hinted = case((sources.c.next_at > asked_at, sources.c.next_at), else_=literal(next_at, UtcDateTime))
     query = update(sources).where(sources.c.id == source_id, sources.c.next_at.is_not(None))
     connection.execute(query.values(**values, leased_until=None, next_at=hinted))
 

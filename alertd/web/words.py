@@ -76,6 +76,22 @@ RUNGS: Final = (
 UNKNOWABLE: Final = frozenset({("webpush", "delivered"), ("sms", "displayed"), ("email", "displayed")})
 
 # Who vouches for a rung.
+# What kinds of sources need to be asked, by the name of the field; each kind takes those that it has.
+ACCESS_FIELDS: Final = {
+    "feed": marked("Address of the feed"),
+    "feeds": marked("Addresses of the feeds"),
+    "links": marked("What the addresses of messages begin with, when they lie elsewhere"),
+    "token": marked("Secret that it wants (token)"),
+    "url": marked("Address (in the cloud up to /g, on one's own server up to grn.cgi or grn.exe)"),
+    "api": marked("Which interface (rest: cloud; soap: package)"),
+    "login": marked("Login name"),
+    "password": marked("Password there"),
+    "categories": marked("Numbers of the categories that are read"),
+    "comment": marked("Write how many have answered as a comment there"),
+    "types": marked("Codes of telegrams that are wanted (how they begin)"),
+    "offices": marked("Offices whose warnings are wanted (six digits; empty: all)"),
+}
+
 ACTIONS: Final = {
     "ignore": marked("Not sent"),
     "board": marked("Put on the board"),

@@ -162,6 +162,7 @@ class Town:
             self.start("worker")
             self.start("worker")
             self.start("clock")
+            self.start("poller")
         else:
             self.start("serve", "--port", str(self.ports[0]))
         await self.ready()

@@ -12,6 +12,7 @@ from alertd.service import directory, observing, sources
 from alertd.sources.registry import KINDS
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import Form, read_own_form
+from alertd.web.pages.source import source_page
 from alertd.web.templating import Page, signed_in
 from alertd.web.words import ACTIONS, OBSERVED_STATES
 
@@ -35,7 +36,7 @@ async def make_source(request: Request) -> Response:
         return await _sources_page(page, name=name, kind=kind, faults=faults)
     except Conflict:
         return await _sources_page(page, name=name, kind=kind, faults={"id": page.say("There is one of this name.")})
-    return await _sources_page(page, made={"id": made.id, "secret": made.secret})
+    return await source_page(page, made.id, secret=made.secret)
 
 
 async def renew_secret(request: Request) -> Response:
@@ -43,7 +44,7 @@ async def renew_secret(request: Request) -> Response:
     await read_own_form(request, actor)
     source_id = str(request.path_params["source"])
     made = await in_thread(lambda: sources.renew_secret(page.web.rt, actor, source_id))
-    return await _sources_page(page, made={"id": made.id, "secret": made.secret})
+    return await source_page(page, made.id, secret=made.secret)
 
 
 async def decide(request: Request) -> Response:
@@ -86,7 +87,6 @@ async def _sources_page(
     name: str = "",
     kind: str = KINDS[0],
     faults: dict[str, str] | None = None,
-    made: dict[str, str] | None = None,
 ) -> Response:
     rt = page.web.rt
     before = Form([("before", page.request.query_params.get("before", ""))]).number("before")
@@ -114,7 +114,6 @@ async def _sources_page(
         name=name,
         kind=kind,
         faults=faults or {},
-        made=made,
         actions=ACTIONS,
         states=OBSERVED_STATES,
         reasons={reason.value: REASON_WORDS[reason].in_language(page.language) for reason in Reason},

@@ -89,12 +89,65 @@ def test_a_source_is_made_and_its_secret_is_shown_once(site: Site, enter: Enter)
     listed = admin.get("/sources")
     assert found[1] not in listed.text
     assert "not heard yet" in listed.text
-    renewed = re.search(r'class="secret"[^>]*>([\w-]+)<', admin.submit(listed, "/sources/river/secret").text)
+    again = admin.submit(admin.get("/sources/river"), "/sources/river/secret")
+    renewed = re.search(r'class="secret"[^>]*>([\w-]+)<', again.text)
     assert renewed
     sources.require_source(site.rt, "river", renewed[1])
     for name, told in (("river", "There is one of this name."), ("a b", "letters"), ("", "letters")):
         refused = admin.submit(listed, "/sources", ("id", name), ("kind", "cap"))
         assert (refused.status, told in refused.text) == (422, True), name
+
+
+def test_how_a_source_is_asked_is_said_on_its_page(site: Site, enter: Enter) -> None:
+    admin = enter("admin")
+    made = admin.submit(admin.get("/sources"), "/sources", ("id", "board"), ("kind", "garoon"))
+    assert "It is not asked yet: say below how." in made.text
+    page = admin.get("/sources/board")
+    said = [
+        ("access-url", "https://mikan.cybozu.com/g/"),
+        ("access-api", "soap"),
+        ("access-login", "alertd"),
+        ("access-password", "hush-hush"),
+        ("access-categories", "5\n7\n"),
+        ("access-comment", "true"),
+        ("every_seconds", "30"),
+        ("step", "ask"),
+    ]
+    refused = admin.submit(page, "/sources/board", *(each for each in said if each[0] != "access-categories"))
+    assert refused.status == 422
+    assert 'value="alertd"' in refused.text
+    assert "hush-hush" not in refused.text
+    saved = admin.submit(page, "/sources/board", *said)
+    assert "It is asked every 30 seconds." in saved.text
+    assert "hush-hush" not in saved.text
+    assert re.search(r'name="access-comment" value="true" checked', saved.text)
+    [row] = sources.list_sources(site.rt)
+    assert row["access"] == {
+        "url": "https://mikan.cybozu.com/g",
+        "api": "soap",
+        "login": "alertd",
+        "categories": ["5", "7"],
+        "comment": True,
+    }
+    assert row["silent_seconds"] == 300
+    # The password that is left empty stays as it is.
+    changed = [("access-login", "other") if name == "access-login" else (name, value) for name, value in said]
+    again = admin.submit(saved, "/sources/board", *(each for each in changed if each[0] != "access-password"))
+    assert again.status == 200
+    assert "It is not asked yet" in admin.submit(again, "/sources/board", ("step", "rest")).text
+    csrf = enter("boss").get("/sources/board").csrf
+    assert enter("boss").post("/sources/board", ("csrf", csrf), ("step", "rest")).status == 403
+    assert enter("viewer").get("/sources/board").status == 403
+
+
+def test_a_host_that_the_operator_did_not_name_is_not_asked(site: Site, enter: Enter) -> None:
+    object.__setattr__(site.rt, "host_fault", lambda url: f"{url!r} is not known here" if "evil" in url else None)
+    admin = enter("admin")
+    admin.submit(admin.get("/sources"), "/sources", ("id", "feed"), ("kind", "cap"))
+    page = admin.get("/sources/feed")
+    refused = admin.submit(page, "/sources/feed", ("access-feed", "https://evil.example/feed"), ("step", "ask"))
+    assert (refused.status, "is not known here" in refused.text) == (422, True)
+    assert sources.list_sources(site.rt)[0]["next_at"] is None
 
 
 def test_rules_are_saved_whole_or_not_at_all(site: Site, enter: Enter) -> None:
