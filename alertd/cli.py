@@ -24,7 +24,7 @@ from alertd.serve import Roles, child_environment, run_roles
 from alertd.service import access, directory, importing, posting, rehearsal
 from alertd.service.access import system_actor
 from alertd.service.installation import find_public_url, restored
-from alertd.service.rule_book import read_rules
+from alertd.service.rule_book import read_mappings, read_rules
 from alertd.store.migrate import NewerStore
 from alertd.supervisor import CannotStart
 from channels.registry import KINDS
@@ -251,13 +251,14 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
 def _rules_test(arguments: argparse.Namespace, _settings: Settings) -> int:
     """Needs no installation: what would happen is decided by the rules alone."""
     try:
-        rules = read_rules(Path(arguments.rules).read_text())
+        text = Path(arguments.rules).read_text()
+        rules, mappings = read_rules(text), read_mappings(text)
         files = [(name, Path(name).read_bytes()) for name in arguments.files]
     except OSError as error:
         return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
     except UnicodeDecodeError:
         return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
-    tried = rehearsal.play(rules, files, arguments.source)
+    tried = rehearsal.play(rules, files, arguments.source, mappings)
     if arguments.json:
         print(json.dumps([each.as_json() for each in tried], ensure_ascii=False))
     else:

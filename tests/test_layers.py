@@ -78,6 +78,7 @@ TABLE: Final = (
          may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words"), drivers=()),
     Room("alertd.sources.jma_words", may=("alertd.core",), drivers=()),
     Room("alertd.sources.json", may=("alertd.core", "alertd.sources.base"), drivers=("pydantic",)),
+    Room("alertd.sources.mapping", may=("alertd.core", "alertd.sources.base", "alertd.sources.json"), drivers=()),
     Room("alertd.sources",
          may=("alertd.core", "alertd.sources.base", "alertd.sources.json", "alertd.sources.xml")),
     Room("alertd.hub",        may=("alertd.core", "alertd.store", "alertd.bus", "alertd.queue", "alertd.hub")),

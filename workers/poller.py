@@ -9,15 +9,17 @@ from typing import Any, Final
 
 from alertd.core.errors import DiskFull, StoreUnavailable
 from alertd.core.observation import Observation
-from alertd.service import heartbeat, polling
+from alertd.service import heartbeat, polling, writing_back
 from alertd.service.polling import Turn
 from alertd.service.runtime import Runtime
-from alertd.sources.base import Fetch, Reader, Unfetched, Unreadable
+from alertd.service.writing_back import Writing
+from alertd.sources.base import Fetch, Mapped, Reader, Unfetched, Unreadable
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 20  # sources
 _PROLONG_SECONDS: Final = 5.0
+_WRITE_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 300.0  # for one look, however much there is to catch up with
 
 
@@ -28,6 +30,7 @@ class Desk:
         self._rt = rt
         self._source_id = turn.source_id
         self._cursor = turn.cursor
+        self._mapping = turn.mapping
 
     @property
     def now(self) -> datetime:
@@ -36,6 +39,10 @@ class Desk:
     @property
     def cursor(self) -> Mapping[str, Any]:
         return self._cursor
+
+    @property
+    def mapping(self) -> Mapped | None:
+        return self._mapping
 
     async def take(self, found: Sequence[Observation], cursor: Mapping[str, Any] | None = None) -> None:
         await asyncio.to_thread(polling.take, self._rt, self._source_id, found, cursor)
@@ -69,6 +76,7 @@ class PollerProcess:
         beside = [
             asyncio.create_task(heartbeat.beat_on(self._rt, self._worker_id, "poller")),
             asyncio.create_task(self._prolong_on()),
+            asyncio.create_task(self._write_on()),
         ]
         try:
             while not stopping.is_set():
@@ -89,6 +97,27 @@ class PollerProcess:
             return
         for turn in turns:
             self._looks[turn.source_id] = asyncio.create_task(self._look(turn))
+
+    async def _write_on(self) -> None:
+        """Tell sources how their alerts stand, beside asking them."""
+        while True:
+            await asyncio.sleep(_WRITE_SECONDS)
+            try:
+                writings = await asyncio.to_thread(writing_back.take_turns, self._rt, _AT_ONCE)
+                await asyncio.gather(*(self._write(each) for each in writings))
+            except StoreUnavailable as error:
+                log.warning("the store is unavailable: %s", error)
+            except Exception:
+                log.exception("telling sources broke")
+
+    async def _write(self, writing: Writing) -> None:
+        try:
+            written = await writing.poller.write_back(writing.access, self._fetch, writing.outcome, writing.before)
+        except Unfetched as error:
+            log.warning("a source was not told: %s", error, extra={"source": writing.source_id})
+            await asyncio.to_thread(writing_back.fail, self._rt, writing, str(error))
+            return
+        await asyncio.to_thread(writing_back.end, self._rt, writing, written)
 
     async def _look(self, turn: Turn) -> None:
         """Ask one source, and say how it went. Nothing that it does reaches the others."""

@@ -33,8 +33,9 @@ from alertd.service import notices, posting, revising
 from alertd.service.access import system_actor
 from alertd.service.posting import Draft
 from alertd.service.revising import Revision
-from alertd.service.rule_book import read_rules
+from alertd.service.rule_book import read_mappings, read_rules
 from alertd.service.runtime import Actor, Runtime
+from alertd.sources.mapping import SourceMapping
 from alertd.store import alerts, instance, sources
 from alertd.store.rows import Row
 
@@ -146,6 +147,13 @@ def _ring(rt: Runtime, channels: set[str]) -> None:
     if channels:
         rt.bell.events()
         rt.bell.work(channels)
+
+
+def mappings(rt: Runtime) -> dict[str, SourceMapping]:
+    """How the rule book in force says that sources are read, by source."""
+    with rt.store.read() as connection:
+        books = sources.books(connection, 1)
+    return read_mappings(books[0]["text"]) if books else {}
 
 
 def _rules(connection: Connection) -> Sequence[Rule]:
@@ -276,9 +284,12 @@ def act(rt: Runtime, observation_id: int) -> None:
         sources.change_observation(connection, observation_id, {**done, "state": "done", "fault": None})
         if done["alert_id"] is not None:
             # What came meanwhile may have told already that it is over.
-            told = sources.lock_incident(connection, incident["id"])["told"]
-            values = {"alert_id": done["alert_id"], "told": Action.ALERT if told == Action.DRAFT else told}
-            sources.change_incident(connection, incident["id"], values)
+            there = sources.lock_incident(connection, incident["id"])
+            told = Action.ALERT if there["told"] == Action.DRAFT else there["told"]
+            changes: dict[str, Any] = {"alert_id": done["alert_id"], "told": told, "write_at": rt.now()}
+            if there["alert_id"] != done["alert_id"]:
+                changes["written"] = None  # of another alert
+            sources.change_incident(connection, incident["id"], changes)
 
 
 def _begin(rt: Runtime, observation_id: int) -> tuple[Row, Row] | None:

@@ -10,6 +10,7 @@ from alertd.core.observation import Observation, clean
 from alertd.service import notices, observing
 from alertd.service.runtime import Runtime
 from alertd.sources.base import Access, Poller, Reader, Unreadable
+from alertd.sources.mapping import SourceMapping
 from alertd.sources.registry import POLLERS
 from alertd.store import sources
 from alertd.store.rows import Row
@@ -29,6 +30,7 @@ class Turn:
     cursor: Mapping[str, Any]
     every_seconds: int
     failures: int
+    mapping: SourceMapping | None
     asked_at: datetime
 
 
@@ -37,20 +39,22 @@ def take_turns(rt: Runtime, limit: int) -> list[Turn]:
     now = rt.now()
     with rt.store.read() as connection:
         due = sources.due_polls(connection, now)[:limit]
+    mappings = observing.mappings(rt) if due else {}
     turns = []
     for row in due:
         with rt.store.write() as connection:
             is_ours = sources.lease(connection, row, now + LEASE)
         if is_ours:
-            turns.append(_turn(row, now))
+            turns.append(_turn(row, mappings.get(row["id"]), now))
     return turns
 
 
-def _turn(row: Row, now: datetime) -> Turn:
+def _turn(row: Row, mapping: SourceMapping | None, now: datetime) -> Turn:
     poller = POLLERS[row["kind"]]
     # It was judged when it was saved, strictly; here it only comes out of the row.
     access = poller.access.model_validate(row["access"], strict=False)
-    return Turn(row["id"], poller, access, row["cursor"] or {}, row["every_seconds"], row["failures"], now)
+    told = (row["cursor"] or {}, row["every_seconds"], row["failures"])
+    return Turn(row["id"], poller, access, *told, mapping, now)
 
 
 def prolong(rt: Runtime, source_ids: Sequence[str]) -> None:

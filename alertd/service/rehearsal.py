@@ -1,7 +1,8 @@
 """What rules would make of given messages: nothing is sent, and nothing kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from alertd.core.alert import Language
@@ -9,7 +10,8 @@ from alertd.core.observation import Observation
 from alertd.core.rehearsal import Rehearsal
 from alertd.core.rules import REASON_WORDS, Decision, Rule
 from alertd.sources.base import Unreadable
-from alertd.sources.registry import READERS, kind_of
+from alertd.sources.mapping import SourceMapping
+from alertd.sources.registry import MAPPED, READERS, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,23 @@ class Tried:
         return f"{decision.action:<10} {found.observed_at.isoformat()} {found.title}: {why}{rule}"
 
 
-def play(rules: Sequence[Rule], files: Iterable[tuple[str, bytes]], source: str | None = None) -> list[Tried]:
+def play(
+    rules: Sequence[Rule],
+    files: Iterable[tuple[str, bytes]],
+    source: str | None = None,
+    mappings: Mapping[str, SourceMapping] = MappingProxyType({}),
+) -> list[Tried]:
     """What would become of each observation in these messages, by name and content, one after another.
 
     They come from `source`, or each from a source that is called like its kind.
     """
     rehearsal, tried = Rehearsal(rules), []
     for name, raw in files:
-        kind = kind_of(raw)
+        mapping = mappings.get(source or "")
+        kind = kind_of(raw) if mapping is None else MAPPED[0]
         origin = source or kind
         try:
-            found = READERS[kind](raw)
+            found = READERS[kind](raw) if mapping is None else mapping.read(raw)
         except Unreadable as error:
             tried.append(Tried(name, origin, fault=str(error)))
             continue

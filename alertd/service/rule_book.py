@@ -11,6 +11,7 @@ from alertd.core.errors import Invalid
 from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import Scale
 from alertd.core.rules import DEFAULT_CAP, Drills, Outcome, Rule, When, rules_faults
+from alertd.sources.mapping import MappingFaults, SourceMapping, read_mapping
 
 TEXT_MAX: Final = 200_000  # characters
 RULES_MAX: Final = 500
@@ -72,10 +73,39 @@ class _Rule(_Strict):
 
 class _Book(_Strict):
     rule: Annotated[list[_Rule], Field(max_length=RULES_MAX)] = []
+    mapping: Annotated[dict[StrictStr, dict[str, Any]], Field(max_length=RULES_MAX)] = {}
 
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """The rules in a book, in its order. Raises Invalid with every fault, each with its place such as `rule.0.do`."""
+    book = _read(text)
+    rules = tuple(rule.rule() for rule in book.rule)
+    faults = [*rules_faults(rules), *_mappings(book)[1]]
+    if faults:
+        raise Invalid(faults)
+    return rules
+
+
+def read_mappings(text: str) -> dict[str, SourceMapping]:
+    """How the messages of sources are read, by source. Raises Invalid, as `read_rules` does."""
+    mappings, faults = _mappings(_read(text))
+    if faults:
+        raise Invalid(faults)
+    return mappings
+
+
+def _mappings(book: _Book) -> tuple[dict[str, SourceMapping], list[tuple[str, str]]]:
+    mappings: dict[str, SourceMapping] = {}
+    faults: list[tuple[str, str]] = []
+    for source, raw in book.mapping.items():
+        try:
+            mappings[source] = read_mapping(raw)
+        except MappingFaults as error:
+            faults += [(f"mapping.{source}.{name}", message) for name, message in error.faults]
+    return mappings, faults
+
+
+def _read(text: str) -> _Book:
     if len(text) > TEXT_MAX:
         raise Invalid([("rules", f"must be at most {TEXT_MAX} characters")])
     try:
@@ -83,12 +113,7 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Invalid([("rules", f"are not TOML: {error}")]) from None
     try:
-        book = _Book.model_validate(raw)
+        return _Book.model_validate(raw)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise Invalid([(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]) from None
-    rules = tuple(rule.rule() for rule in book.rule)
-    faults_found = rules_faults(rules)
-    if faults_found:
-        raise Invalid(faults_found)
-    return rules

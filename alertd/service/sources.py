@@ -16,10 +16,10 @@ from alertd.core.ids import given_id_fault
 from alertd.core.observation import clean
 from alertd.core.rules import Rule
 from alertd.service import observing, planning, polling
-from alertd.service.rule_book import read_rules
+from alertd.service.rule_book import read_mappings, read_rules
 from alertd.service.runtime import Actor, Runtime
-from alertd.sources.base import Unreadable
-from alertd.sources.registry import KINDS, POLLERS, READERS
+from alertd.sources.base import Reader, Unreadable
+from alertd.sources.registry import KINDS, MAPPED, POLLERS, READERS
 from alertd.store import instance, people, posts, sources
 from alertd.store.rows import Row
 
@@ -178,19 +178,28 @@ def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
         row = sources.get(connection, source_id)
     if row is None:
         raise NotFound(f"there is no source {source_id!r}")
-    reader = READERS.get(row["kind"])
-    if reader is None:
+    if row["kind"] in POLLERS and row["kind"] not in READERS:
         # A hint that there is something new: what it says is never believed, the other side is asked.
         polling.hint(rt, source_id)
         return []
     try:
-        found = reader(raw)
+        found = _reader_of(rt, row)(raw)
     except Unreadable as fault:
         _heard(rt, source_id, {"failed_at": rt.now(), "fault": clean(str(fault), polling.FAULT_MAX)})
         raise
     taken = observing.take(rt, source_id, found)
     _heard(rt, source_id, {"succeeded_at": rt.now(), "alarmed_at": None})
     return [each.as_json() for each in taken]
+
+
+def _reader_of(rt: Runtime, row: Row) -> Reader:
+    """What reads a source's messages. Raises Unreadable where that is a mapping, and there is none."""
+    if row["kind"] not in MAPPED:
+        return READERS[row["kind"]]
+    mapping = observing.mappings(rt).get(row["id"])
+    if mapping is None:
+        raise Unreadable(f"the rules do not say how to read it: write [mapping.{row['id']}] there")
+    return mapping.read
 
 
 def _heard(rt: Runtime, source_id: str, values: Row) -> None:
@@ -217,6 +226,7 @@ def save_book(rt: Runtime, actor: Actor, text: str, on_version: int | None = Non
     now = rt.now()
     with rt.store.write() as connection:
         faults = [fault for index, rule in enumerate(rules) for fault in _rule_faults(connection, rt, index, rule)]
+        faults += _mapping_faults(connection, text)
         if faults:
             raise Invalid(faults)
         last = sources.books(connection, 1)
@@ -286,6 +296,19 @@ def _rule_faults(connection: Connection, rt: Runtime, index: int, rule: Rule) ->
             ("audience.people", f"there is no person {each!r}") for each in rule.audience.people if each not in there
         ]
     return [(f"rule.{index}.{field}", message) for field, message in faults]
+
+
+def _mapping_faults(connection: Connection, text: str) -> list[tuple[str, str]]:
+    """What a mapping names that is not there, or is read otherwise."""
+    faults = []
+    for source_id in read_mappings(text):
+        row = sources.get(connection, source_id)
+        if row is None:
+            faults.append((f"mapping.{source_id}", f"there is no source {source_id!r}"))
+        elif row["kind"] not in MAPPED:
+            told = f"a source of the kind {row['kind']} is not read by a mapping"
+            faults.append((f"mapping.{source_id}", told))
+    return faults
 
 
 def _name_faults(source_id: str) -> list[tuple[str, str]]:

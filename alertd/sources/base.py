@@ -86,6 +86,14 @@ class Fetch(Protocol):
         ...
 
 
+class Mapped(Protocol):
+    """Reads what has a shape of its own."""
+
+    def apply(self, document: Any) -> Sequence[Observation]:
+        """What a document, as JSON has it, says. Raises Unreadable."""
+        ...
+
+
 class Desk(Protocol):
     """Where a poller hands in what it found, and keeps what it needs to remember."""
 
@@ -95,6 +103,11 @@ class Desk(Protocol):
     @property
     def cursor(self) -> Mapping[str, Any]:
         """What was last kept; empty at the very first poll."""
+        ...
+
+    @property
+    def mapping(self) -> "Mapped | None":
+        """How the rule book says that this source is read; None: it says nothing."""
         ...
 
     async def take(self, found: Sequence[Observation], cursor: Mapping[str, Any] | None = None) -> None:

@@ -22,7 +22,10 @@ POLLERS: Final[Mapping[str, Poller]] = {
 }
 """What we ask for, by kind; some kinds can do either."""
 
-KINDS: Final = tuple(dict.fromkeys([*READERS, *POLLERS]))
+MAPPED: Final = ("mapped",)
+"""What is read by a mapping in the rule book, sent or asked for."""
+
+KINDS: Final = tuple(dict.fromkeys([*READERS, *MAPPED, *POLLERS]))
 
 
 def kind_of(raw: bytes) -> str:

@@ -217,6 +217,8 @@ incidents = Table(
     Column("told", Word),  # board | draft | alert
     Column("observation", JSON),  # as it was last told
     Column("alert_id", Id, ForeignKey("alerts.id")),
+    Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
+    Column("written", JSON),  # what to remember of what it was told
     made_at(),
     UniqueConstraint("source_id", "reference", "standing"),
 )

@@ -179,6 +179,31 @@ def end_poll(connection: Connection, source_id: str, asked_at: datetime, next_at
     connection.execute(query.values(**values, leased_until=None, next_at=hinted))
 
 
+def due_writings(connection: Connection, now: datetime, limit: int) -> list[Row]:
+    """The incidents whose sources are to be told now how their alert stands, with the source's kind and access."""
+    query = (
+        select(incidents, sources.c.kind, sources.c.access)
+        .join(sources, sources.c.id == incidents.c.source_id)
+        .where(incidents.c.write_at <= now)
+        .order_by(incidents.c.write_at)
+        .limit(limit)
+    )
+    return [row._asdict() for row in connection.execute(query)]
+
+
+def lease_writing(connection: Connection, incident: Row, until: datetime) -> bool:
+    """Whether it is this one's turn to tell a source, which `due_writings` gave out; nobody else does until then."""
+    turn = update(incidents).where(incidents.c.id == incident["id"], incidents.c.write_at == incident["write_at"])
+    return connection.execute(turn.values(write_at=until)).rowcount == 1
+
+
+def end_writing(connection: Connection, incident_id: str, leased_until: datetime, values: Row) -> None:
+    """Say what was written, and when to look again, unless something has happened meanwhile that says sooner."""
+    connection.execute(
+        update(incidents).where(incidents.c.id == incident_id, incidents.c.write_at == leased_until).values(**values)
+    )
+
+
 def silent(connection: Connection, now: datetime) -> list[Row]:
     """The sources that were not heard for longer than they may, and of which nobody was told yet."""
     query = select(sources).where(sources.c.silent_seconds.is_not(None), sources.c.alarmed_at.is_(None))

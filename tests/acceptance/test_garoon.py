@@ -88,6 +88,16 @@ async def test_an_urgent_post_its_edit_and_its_removal(town: Town, garoon: Garoo
     await until(town, [("【緊急】参集してください", "active", 1, False)])
     _, page = await town.call("GET", "/alerts")
     assert page["items"][0]["body"].startswith("本庁舎に\n参集\n\n添付：地図.pdf")
+
+    async def is_written() -> bool:
+        return len(garoon.topics[urgent].comments) == 1
+
+    await eventually(is_written, WITHIN, "the board says how many have answered")
+    assert (
+        garoon.topics[urgent]
+        .comments[0]
+        .startswith("安否・参集の確認状況：対象7人のうち0人が確認、連絡手段がない人1人\n")
+    )
     # The poller dies; whoever comes next sees the edit, and nothing twice.
     (poller,) = town.processes[0].children("workers poller")
     poller.kill()

@@ -54,6 +54,7 @@ class GaroonServer(HttpThread):
             "login": LOGIN,
             "password": PASSWORD,
             "categories": ["5", "7"],
+            "comment": True,
         }
 
     def post(self, subject: str, body: str = "", *, category: str = "5", author: str = "boss", **more: object) -> str:

@@ -13,7 +13,7 @@ from alertd.core.errors import Invalid, NotFound
 from alertd.core.roles import Role
 from alertd.service import sources
 from alertd.service.sources import Watch
-from alertd.sources.registry import POLLERS, READERS
+from alertd.sources.registry import MAPPED, POLLERS, READERS
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import Form, read_own_form
 from alertd.web.templating import Page, signed_in
@@ -80,7 +80,7 @@ async def source_page(
         silent=form.one("silent_seconds") if form else row["silent_seconds"] or "",
         faults=told,
         general=[words for name, words in told.items() if name not in {*_fields_of(kind), *_SECONDS}],
-        may_send=kind in READERS,
+        may_send=kind in READERS or (kind in MAPPED and kind not in POLLERS),
         may_be_asked=kind in POLLERS,
         url=f"{page.web.rt.public_url}/api/v1/sources/{source_id}",
         secret=secret,

@@ -608,6 +608,8 @@ def upgrade() -> None:
         sa.Column("told", sa.String(length=20), nullable=True),
         sa.Column("observation", sa.JSON(), nullable=True),
         sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("write_at", UtcDateTime(), nullable=True),
+        sa.Column("written", sa.JSON(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_incidents_alert_id")),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
@@ -616,6 +618,7 @@ def upgrade() -> None:
             "source_id", "reference", "standing", name=op.f("uq_incidents_source_id_reference_standing")
         ),
     )
+    op.create_index(op.f("ix_incidents_write_at"), "incidents", ["write_at"], unique=False)
     op.create_table(
         "observations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
