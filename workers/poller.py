@@ -122,7 +122,7 @@ class PollerProcess:
     async def _look(self, turn: Turn) -> None:
         """Ask one source, and say how it went. Nothing that it does reaches the others."""
         try:
-            fault = await self._ask(turn)
+            fault = await self.ask(turn)
             await asyncio.to_thread(polling.end_turn, self._rt, turn, fault)
         except StoreUnavailable as error:
             log.warning("the store is unavailable: %s", error, extra={"source": turn.source_id})
@@ -133,8 +133,8 @@ class PollerProcess:
         finally:
             self._looks.pop(turn.source_id, None)
 
-    async def _ask(self, turn: Turn) -> str | None:
-        """What was wrong, in words; None when it answered."""
+    async def ask(self, turn: Turn) -> str | None:
+        """Look at one source; what was wrong, in words, or None when it answered. Raises StoreUnavailable."""
         try:
             async with asyncio.timeout(_POLL_SECONDS):
                 await turn.poller.poll(turn.access, self._fetch, Desk(self._rt, turn))

@@ -24,7 +24,7 @@ from alertd.core.flow import EVERY_LANE
 from alertd.core.hosts import is_loopback
 from alertd.core.usage import passed_step
 from alertd.service.findings import Finding, worst_first
-from alertd.store import ballast, circuits, counters, instance, measures, self_tests
+from alertd.store import ballast, circuits, counters, instance, measures, self_tests, sources
 from alertd.store.engine import Store
 from alertd.store.migrate import Standing, standing
 from alertd.store.rows import Row
@@ -364,6 +364,16 @@ def _self_test(patient: Patient, store: Store) -> list[Finding]:
     return [Finding("self_test", "ok", "self_test_ok", {"day": last["day"]})]
 
 
+def _sources(patient: Patient, store: Store) -> list[Finding]:
+    now = patient.now()
+    with store.read() as connection:
+        rows = sources.every(connection)
+    quiet = [row["id"] for row in rows if sources.is_silent(row, now)]
+    return [Finding("sources", "fault", "source_silent", {"source": each}) for each in quiet] or [
+        Finding("sources", "ok", "sources_heard", {"count": len(rows)})
+    ]
+
+
 def _sms(patient: Patient, store: Store) -> list[Finding]:
     day = patient.now().astimezone(patient.zone).date().isoformat()
     with store.read() as connection:
@@ -382,6 +392,7 @@ _FROM_STORE: Final[dict[str, Callable[[Patient, Store], list[Finding]]]] = {
     "circuits": _circuits,
     "due": _oldest_due,
     "self_test": _self_test,
+    "sources": _sources,
     "sms_parts": _sms,
     "time": _database_time,
 }

@@ -247,6 +247,14 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "en": "nobody takes the daily self-test: let somebody opt in, or nobody notices when messages do not go out",
         "ja": "自動テストを受ける人がいません。届かなくなったときに気付けるよう、受け取る人を決めてください。",
     },
+    "sources_heard": {
+        "en": "{count} sources, and none is silent",
+        "ja": "情報源{count}件に途絶えているものはありません。",
+    },
+    "source_silent": {
+        "en": "the source {source} is silent: what it has to say does not arrive; see the page of sources",
+        "ja": "情報源「{source}」が途絶えており、その情報は届いていません。情報源のページを確認してください。",
+    },
     "sms_ok": {
         "en": "{used} parts today",
         "ja": "本日{used}通分を送信しました。",

@@ -10,7 +10,7 @@ from typing import Final
 
 from alertd.core.flow import EVERY_LANE
 from alertd.service.runtime import Runtime
-from alertd.store import circuits, counters, instance, measures, self_tests
+from alertd.store import circuits, counters, instance, measures, self_tests, sources
 from alertd.store.rows import Row
 
 Labels = tuple[str, ...]
@@ -31,6 +31,7 @@ class Measures:
     sms_parts: int
     self_test_success_at: datetime | None
     active_alerts: int
+    source_ages: Mapping[str, float]  # by source: since it was last heard, or made
     head: int  # the last offset of the event log
 
 
@@ -73,6 +74,9 @@ def measure(rt: Runtime) -> Measures:
             sms_parts=counters.used(connection, "sms", day),
             self_test_success_at=self_tests.last_success(connection),
             active_alerts=measures.active_alerts(connection, now),
+            source_ages={
+                row["id"]: max(0.0, (now - sources.heard_at(row)).total_seconds()) for row in sources.every(connection)
+            },
             head=measures.head_offset(connection),
         )
 

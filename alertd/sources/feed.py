@@ -15,6 +15,7 @@ FEED_MAX: Final = 8_000_000  # bytes
 AT_ONCE: Final = 500  # messages in one poll
 _FIRST_LOOK: Final = timedelta(hours=1)  # what is older when a feed is read for the first time is history
 _BACK: Final = timedelta(hours=1)
+_LISTED: Final = timedelta(days=25)
 _FAILURES: Final = 3  # one after another: then it is the line, not the message
 
 
@@ -108,7 +109,8 @@ async def follow(following: Following, state: Mapping[str, Any], fetch: Fetch, d
         "etag": answer.headers.get("etag"),
         "modified": answer.headers.get("last-modified"),
         "newest": last.isoformat(),
-        "since": since.isoformat(),
+        # What was fetched is remembered for a month: what a feed still lists after so long is not fetched again.
+        "since": max(since, last - _LISTED).isoformat(),
     }
 
 

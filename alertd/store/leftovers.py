@@ -1,11 +1,11 @@
-"""What is kept for a month and asked for by nobody afterwards: receipts, replies, idempotency keys."""
+"""What is kept for a month and asked for by nobody afterwards: receipts, replies, keys, and what was fetched."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from alertd.store.schema import idempotency, receipts, replies
+from alertd.store.schema import fetched, idempotency, receipts, replies
 
 KEPT: Final = timedelta(days=30)
 BATCH: Final = 5_000  # rows of each kind: so many are deleted within moments
@@ -18,7 +18,11 @@ def clear(connection: Connection, now: datetime, batch: int = BATCH) -> bool:
     front = select(receipts.c.id, receipts.c.received_at).order_by(receipts.c.id).limit(batch).subquery()
     old = delete(receipts).where(receipts.c.id.in_(select(front.c.id).where(front.c.received_at < before)))
     deleted = [connection.execute(old).rowcount]
-    for table, at in ((idempotency, idempotency.c.created_at), (replies, replies.c.received_at)):
+    for table, at in (
+        (idempotency, idempotency.c.created_at),
+        (replies, replies.c.received_at),
+        (fetched, fetched.c.fetched_at),
+    ):
         key = list(table.primary_key.columns)
         some = select(*key).where(at < before).limit(batch)
         deleted.append(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)

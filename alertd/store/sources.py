@@ -212,8 +212,14 @@ def silent(connection: Connection, now: datetime) -> list[Row]:
 
 def is_silent(source: Row, now: datetime) -> bool:
     """Whether a source was not heard for longer than it may."""
-    heard = max(filter(None, (source["succeeded_at"], source["created_at"])))
-    return source["silent_seconds"] is not None and heard + timedelta(seconds=source["silent_seconds"]) < now
+    longest = source["silent_seconds"]
+    return longest is not None and heard_at(source) + timedelta(seconds=longest) < now
+
+
+def heard_at(source: Row) -> datetime:
+    """When a source was last heard; when it was made, where it never was."""
+    heard: datetime = max(filter(None, (source["succeeded_at"], source["created_at"])))
+    return heard
 
 
 def missing(connection: Connection, source_id: str, references: Sequence[str]) -> list[str]:

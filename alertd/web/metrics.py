@@ -26,6 +26,7 @@ EVENT_LAG: Final = "alertd_event_lag"
 SMS_PARTS: Final = "alertd_sms_parts_today"
 SELF_TEST: Final = "alertd_self_test_last_success_timestamp_seconds"
 ACTIVE_ALERTS: Final = "alertd_active_alerts"
+SOURCE_AGE: Final = "alertd_source_age_seconds"
 
 NAMES: Final = (
     DELIVERIES,
@@ -39,6 +40,7 @@ NAMES: Final = (
     SMS_PARTS,
     SELF_TEST,
     ACTIVE_ALERTS,
+    SOURCE_AGE,
 )
 
 
@@ -83,6 +85,8 @@ def _families(measures: Measures, hub: Hub, number: int) -> Iterable[Metric]:
     taken = "When a self-test was last accepted by the providers, 0: never"
     yield GaugeMetricFamily(SELF_TEST, taken, value=success.timestamp() if success else 0)
     yield GaugeMetricFamily(ACTIVE_ALERTS, "Alerts under way", value=measures.active_alerts)
+    ages: dict[Labels, float] = {(source,): age for source, age in measures.source_ages.items()}
+    yield _gauges(SOURCE_AGE, "Time since a source was last heard", ("source",), ages)
 
 
 def _gauges(name: str, text: str, labels: tuple[str, ...], values: Mapping[Labels, float]) -> GaugeMetricFamily:

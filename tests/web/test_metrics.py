@@ -6,12 +6,13 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from alertd.core.delivery import State, Transition
-from alertd.service import heartbeat
+from alertd.core.roles import Role
+from alertd.service import heartbeat, sources
 from alertd.store import circuits, deliveries, settlements
 from alertd.store.engine import Store
 from alertd.store.settlements import Settlement
 from alertd.web import metrics
-from tests.installation import Clock
+from tests.installation import Clock, actor
 from tests.web.server import Site, Town, frame
 
 
@@ -32,13 +33,16 @@ async def test_every_number_is_there_and_nobody_is_in_it(any_town: Town, clock: 
     await town.alert()
     found = await samples(town)
     names = {name for name, _ in found}
-    assert names >= set(metrics.NAMES) - {metrics.OUTCOMES, metrics.CIRCUITS}
+    assert names >= set(metrics.NAMES) - {metrics.OUTCOMES, metrics.CIRCUITS, metrics.SOURCE_AGE}
     assert found[metrics.DELIVERIES, (("channel", "email"), ("state", "pending"))] == people
     assert found[metrics.ACTIVE_ALERTS, ()] == 1
     assert found[metrics.OLDEST_DUE, (("channel", "email"),)] == 0
     assert found[metrics.SELF_TEST, ()] == 0
+    sources.make_source(town.rt, actor("admin", Role.ADMIN), "river", "program")
     clock.move(seconds=90)
-    assert (await samples(town))[metrics.OLDEST_DUE, (("channel", "email"),)] == 90
+    later = await samples(town)
+    assert later[metrics.OLDEST_DUE, (("channel", "email"),)] == 90
+    assert later[metrics.SOURCE_AGE, (("source", "river"),)] == 90
     text = (await town.raw("GET", "/metrics")).raw.decode()
     for person in town.tokens:
         assert f"{person}@" not in text
@@ -83,7 +87,13 @@ async def test_every_role_that_should_run_is_there_if_with_0(open_site: Callable
         object.__setattr__(site.rt, "roles", ("clock", "web", "poller", "bounces"))
         found = await samples(town)
     processes = {tuple(value for _, value in labels) for name, labels in found if name == metrics.PROCESSES}
-    assert processes == {("", "clock"), ("", "web"), ("", "bounces"), *((channel, "worker") for channel in CHANNELS)}
+    assert processes == {
+        ("", "clock"),
+        ("", "web"),
+        ("", "poller"),
+        ("", "bounces"),
+        *((channel, "worker") for channel in CHANNELS),
+    }
 
 
 CHANNELS = ("webpush", "sms", "email")
