@@ -25,6 +25,8 @@ from alertd.service import access, directory, importing, posting, rehearsal
 from alertd.service.access import system_actor
 from alertd.service.installation import find_public_url, restored
 from alertd.service.rule_book import read_mappings, read_rules
+from alertd.sources.base import Unreadable
+from alertd.sources.certificates import read_certificates
 from alertd.store.migrate import NewerStore
 from alertd.supervisor import CannotStart
 from channels.registry import KINDS
@@ -254,11 +256,14 @@ def _rules_test(arguments: argparse.Namespace, _settings: Settings) -> int:
         text = Path(arguments.rules).read_text()
         rules, mappings = read_rules(text), read_mappings(text)
         files = [(name, Path(name).read_bytes()) for name in arguments.files]
+        trusted = read_certificates(Path(arguments.certificates).read_text()) if arguments.certificates else ()
+    except Unreadable as error:
+        return _fail(f"{arguments.certificates}: {error.message}", _MISUSED)
     except OSError as error:
         return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
     except UnicodeDecodeError:
         return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
-    tried = rehearsal.play(rules, files, arguments.source, mappings)
+    tried = rehearsal.play(rules, files, arguments.source, mappings, trusted)
     if arguments.json:
         print(json.dumps([each.as_json() for each in tried], ensure_ascii=False))
     else:
@@ -361,6 +366,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("files", nargs="*", metavar="FILE", help="messages of sources, whatever their kind")
     made.add_argument("--rules", required=True, metavar="FILE.toml")
     made.add_argument("--source", metavar="NAME", help="as if they came from this source (their kind's name)")
+    made.add_argument("--certificates", metavar="FILE.pem", help="whose signatures are believed (nobody's)")
     made.add_argument("--json", action="store_true")
 
     _add_post(add("post", _post, "put a post on a board; with --urgent, alert people"))

@@ -52,6 +52,13 @@ TABLE: Final = (
     Room("alertd.sources.base", may=("alertd.core",), drivers=("pydantic",)),
     Room("alertd.sources.feed", may=("alertd.core", "alertd.sources.base", "alertd.sources.xml"), drivers=()),
     Room("alertd.sources.xml", may=("alertd.sources.base",), drivers=()),
+    Room("alertd.sources.certificates", may=("alertd.core", "alertd.sources.base"), drivers=("cryptography",)),
+    Room("alertd.sources.signature",
+         may=("alertd.sources.base", "alertd.sources.certificates", "alertd.sources.xml"),
+         drivers=("cryptography", "lxml", "signxml")),
+    Room("alertd.sources.cap",
+         may=("alertd.core", "alertd.sources.base", "alertd.sources.certificates", "alertd.sources.signature",
+              "alertd.sources.xml"), drivers=()),
     # One source knows nothing of another, and none sends anything.
     Room("alertd.sources.registry", may=("alertd.core", "alertd.sources"), drivers=()),
     Room("alertd.sources.jma",

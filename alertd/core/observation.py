@@ -80,6 +80,7 @@ class Observation:
     url: str = ""
     level: int = 0  # the warning level (1 to 5) that its words name, for want of areas that have one
     fields: Mapping[str, str] = field(default_factory=dict)  # more that templates and rules may name
+    signed_by: str = ""  # whose signature of all this was verified, in words; "": nothing is proved
 
     @property
     def rank(self) -> int:
@@ -98,7 +99,7 @@ class Observation:
         return hashlib.sha256("\x00".join(parts).encode(errors="replace")).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """As it is kept, and as programs send it."""
+        """As it is kept; and as programs send it, but for `signed_by`, which nobody can say of themselves."""
         return {
             "id": self.id,
             "incident": self.incident,
@@ -121,6 +122,7 @@ class Observation:
             "url": self.url,
             "level": self.level,
             "fields": dict(self.fields),
+            "signed_by": self.signed_by,
         }
 
     @classmethod

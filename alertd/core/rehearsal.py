@@ -13,16 +13,19 @@ class Rehearsal:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._threads: dict[tuple[str, str, Standing], Thread] = {}
-        self._incidents: dict[str, str] = {}  # by the id of an observation: what it was about
+        self._threads: dict[tuple[str, str, Standing, bool], Thread] = {}
+        # By the id of an observation and whether it is signed: what it was about.
+        self._incidents: dict[tuple[str, bool], str] = {}
         self._alerts: dict[tuple[str, str], list[datetime]] = {}  # by source and rule
 
     def take(self, source: str, observation: Observation) -> Decision:
         """What would become of it, after all that was taken before."""
-        known = next((self._incidents[each] for each in observation.references if each in self._incidents), None)
+        signed = bool(observation.signed_by)
+        named = [(each, signed) for each in observation.references]
+        known = next((self._incidents[each] for each in named if each in self._incidents), None)
         found = observation if known is None else replace(observation, incident=known)
-        self._incidents.setdefault(found.id, found.incident)
-        key = (source, found.incident, found.standing)
+        self._incidents.setdefault((found.id, signed), found.incident)
+        key = (source, found.incident, found.standing, signed)
         thread = self._threads.get(key, Thread())
         decision = decide(found, source, self._rules, thread, self._alerts_in_hour(source, found))
         self._threads[key] = followed(thread, found, decision)

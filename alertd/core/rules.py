@@ -47,7 +47,9 @@ class Reason(StrEnum):
     """Why; `REASON_WORDS` has the sentences."""
 
     RULE = "rule"
+    SIGNED = "signed"
     NO_RULE = "no-rule"
+    UNSIGNED = "unsigned"
     TEST = "test"
     DRILL_IGNORED = "drill-ignored"
     REPEATED = "repeated"
@@ -66,7 +68,13 @@ class Reason(StrEnum):
 
 REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
     Reason.RULE: Bilingual("a rule says so", "規則のとおり"),
+    Reason.SIGNED: Bilingual(
+        "a rule that asks for a signature says so, and it is signed", "署名を求める規則のとおり。署名を確認済み"
+    ),
     Reason.NO_RULE: Bilingual("no rule is for it", "当てはまる規則がない"),
+    Reason.UNSIGNED: Bilingual(
+        "the rule for it asks for a signature, and it has none", "当てはまる規則は署名を求めているが、署名がない"
+    ),
     Reason.TEST: Bilingual("its sender says that it is a test of the line", "発信元が「試験」としている"),
     Reason.DRILL_IGNORED: Bilingual("its sender says that it is a drill", "発信元が「訓練」としている"),
     Reason.REPEATED: Bilingual("it came before", "すでに受け取ったもの"),
@@ -100,6 +108,7 @@ class When:
     areas: tuple[str, ...] = ()  # codes, each for itself and for what lies in it: see `lies_in`
     severity_at_least: Severity | None = None
     at_least: Mapping[Scale, str] = field(default_factory=dict)  # by scale, the lowest degree
+    signed: bool = False  # only what carries a signature that was verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,9 @@ def decide(
     if thread.observation is not None:
         return _follow(observation, source, rules, thread, alerts_in_hour)
     if observation.kind == "withdrawn":
-        return Decision(Action.IGNORE, Reason.NEVER_TOLD)
+        return Decision(
+            Action.IGNORE, Reason.UNSIGNED if _lacks_signature(observation, source, rules) else Reason.NEVER_TOLD
+        )
     return _begin(observation, source, rules, alerts_in_hour, Reason.RULE)
 
 
@@ -183,7 +194,10 @@ def _begin(
 ) -> Decision:
     rule = match(observation, source, rules)
     if rule is None:
-        return Decision(Action.IGNORE, Reason.NO_RULE)
+        is_unsigned = _lacks_signature(observation, source, rules)
+        return Decision(Action.IGNORE, Reason.UNSIGNED if is_unsigned else Reason.NO_RULE)
+    if rule.when.signed and reason is Reason.RULE:
+        reason = Reason.SIGNED
     found = narrow(observation, rule)
     if rule.do == "ignore":
         return Decision(Action.IGNORE, Reason.RULE, rule, found)
@@ -239,6 +253,12 @@ def match(observation: Observation, source: str, rules: Sequence[Rule]) -> Rule 
     return next((rule for rule in rules if rule.source == source and _is_for(rule, observation)), None)
 
 
+def _lacks_signature(observation: Observation, source: str, rules: Sequence[Rule]) -> bool:
+    """Whether another rule would be for it, or one at all, if it were signed."""
+    signed = replace(observation, signed_by=observation.signed_by or "somebody")
+    return match(observation, source, rules) is not match(signed, source, rules)
+
+
 def narrow(observation: Observation, rule: Rule) -> Observation:
     """The observation with the rule's areas alone."""
     if not rule.when.areas:
@@ -268,6 +288,7 @@ def _is_for(rule: Rule, observation: Observation) -> bool:
         and (not when.areas or bool(narrow(observation, rule).areas))
         and _is_severe(when.severity_at_least, observation.severity)
         and _is_high(when.at_least, narrow(observation, rule))
+        and (bool(observation.signed_by) or not when.signed)
     )
 
 

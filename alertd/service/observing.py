@@ -68,6 +68,7 @@ class Taken:
             "action": self.decision.action,
             "reason": self.decision.reason,
             "rule": self.decision.rule.name if self.decision.rule else None,
+            "signed_by": self.observation.signed_by,
         }
 
 
@@ -92,12 +93,17 @@ def take(rt: Runtime, source_id: str, found: Sequence[Observation]) -> list[Take
 
 
 def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
-    now = rt.now()
+    now, signed = rt.now(), bool(observation.signed_by)
     with rt.store.write() as connection:
         if observation.references:
-            known = sources.find_reference(connection, source_id, observation.references)
+            known = sources.find_reference(connection, source_id, observation.references, signed=signed)
             observation = replace(observation, incident=known or observation.incident)
-        key = {"source_id": source_id, "reference": observation.incident, "standing": observation.standing}
+        key = {
+            "source_id": source_id,
+            "reference": observation.incident,
+            "standing": observation.standing,
+            "signed": signed,
+        }
         incident = sources.hold_incident(connection, rt.new_id(), key, now)
         is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
         thread = _thread(connection, incident, now)
@@ -141,6 +147,26 @@ def _tell(connection: Connection, rt: Runtime, observation_id: int, now: datetim
         + f"Send it or stop it: {rt.public_url}/sources"
     )
     return notices.tell_managers(connection, rt, title, body, now)
+
+
+def tell_unproved(rt: Runtime, source_id: str, fault: str) -> None:
+    """Alert the managers that a message was refused for its signature, unless they were told of another a moment ago:
+    it may have been true. Nothing of what it says is repeated, for nobody has proved it.
+    """
+    now = rt.now()
+    title = (
+        "【システム】署名が正しくない電文を拒否しました / [SYSTEM] A message was refused: its signature does not hold"
+    )
+    body = (
+        f"情報源「{source_id}」から届きました。改ざんされたか、登録のない証明書で署名されています。"
+        f"発信元に直接確かめてください: {rt.public_url}/sources\n"
+        f"It came from the source {source_id}. It was altered, or signed with a certificate that is not known here. "
+        f"Ask its sender: {rt.public_url}/sources\n{clean(fault, _FAULT_MAX)}"
+    )
+    with rt.store.write() as connection:
+        is_first = sources.claim_unproved(connection, source_id, now, now - _TOLD_EVERY)
+        channels = notices.tell_managers(connection, rt, title, body, now) if is_first else set()
+    _ring(rt, channels)
 
 
 def _ring(rt: Runtime, channels: set[str]) -> None:

@@ -10,8 +10,9 @@ from alertd.core.observation import Observation
 from alertd.core.rehearsal import Rehearsal
 from alertd.core.rules import REASON_WORDS, Decision, Rule
 from alertd.sources.base import Unreadable
+from alertd.sources.certificates import Certificate
 from alertd.sources.mapping import SourceMapping
-from alertd.sources.registry import MAPPED, READERS, kind_of
+from alertd.sources.registry import MAPPED, kind_of, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,11 @@ def play(
     files: Iterable[tuple[str, bytes]],
     source: str | None = None,
     mappings: Mapping[str, SourceMapping] = MappingProxyType({}),
+    trusted: Sequence[Certificate] = (),
 ) -> list[Tried]:
     """What would become of each observation in these messages, by name and content, one after another.
 
-    They come from `source`, or each from a source that is called like its kind.
+    They come from `source`, or each from a source that is called like its kind; `trusted` is whom it believes.
     """
     rehearsal, tried = Rehearsal(rules), []
     for name, raw in files:
@@ -68,7 +70,7 @@ def play(
         kind = kind_of(raw) if mapping is None else MAPPED[0]
         origin = source or kind
         try:
-            found = READERS[kind](raw) if mapping is None else mapping.read(raw)
+            found = read(kind, raw, trusted) if mapping is None else mapping.read(raw)
         except Unreadable as error:
             tried.append(Tried(name, origin, fault=str(error)))
             continue

@@ -3,7 +3,7 @@
 import tomllib
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from alertd.core.alert import Severity
 from alertd.core.audience import Audience
@@ -37,6 +37,7 @@ class _When(_Strict):
     areas: _Words = []
     severity_at_least: Severity | None = None
     at_least: dict[Scale, StrictStr] = {}
+    signed: StrictBool = False
 
 
 class _Rule(_Strict):
@@ -64,6 +65,7 @@ class _Rule(_Strict):
                 areas=tuple(when.areas),
                 severity_at_least=when.severity_at_least,
                 at_least=when.at_least,
+                signed=when.signed,
             ),
             audience=Audience(bool(audience.everyone), tuple(audience.groups), tuple(audience.people))
             if audience is not None

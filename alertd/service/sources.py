@@ -18,8 +18,9 @@ from alertd.core.rules import Rule
 from alertd.service import observing, planning, polling
 from alertd.service.rule_book import read_mappings, read_rules
 from alertd.service.runtime import Actor, Runtime
-from alertd.sources.base import Reader, Unreadable
-from alertd.sources.registry import KINDS, MAPPED, POLLERS, READERS
+from alertd.sources.base import Reader, Unproved, Unreadable
+from alertd.sources.certificates import Certificate, read_certificates
+from alertd.sources.registry import KINDS, MAPPED, POLLERS, READERS, SIGNED_KINDS, read
 from alertd.store import instance, people, posts, sources
 from alertd.store.rows import Row
 
@@ -130,6 +131,56 @@ def renew_secret(rt: Runtime, actor: Actor, source_id: str) -> MadeSource:
     return MadeSource(source_id, secret)
 
 
+def set_certificates(rt: Runtime, actor: Actor, source_id: str, pem: str) -> list[dict[str, Any]]:
+    """Say whose signatures a source's messages are believed by, in place of what was said before; "": nobody's.
+
+    Raises Invalid, NotFound, and Conflict when a rule asks for signatures that nobody could prove any more.
+    """
+    try:
+        found = read_certificates(pem)
+    except Unreadable as fault:
+        raise Invalid([("certificates", fault.message)]) from None
+    with rt.store.write() as connection:
+        row = sources.get(connection, source_id)
+        if row is None:
+            raise NotFound(f"there is no source {source_id!r}")
+        if found and row["kind"] not in SIGNED_KINDS:
+            raise Invalid([("certificates", f"are only for sources of the kind {', '.join(SIGNED_KINDS)}")])
+        books = sources.books(connection, 1)
+        rules = read_rules(books[0]["text"]) if books and not found else ()
+        asking = next((rule.name for rule in rules if rule.source == source_id and rule.when.signed), None)
+        if asking is not None:
+            raise Conflict(f"the rule {asking!r} asks for signatures of this source: change it first")
+        sources.change(connection, source_id, {"certificates": _pem(found) or None})
+        details = {"sha256": [each.fingerprint for each in found]}
+        _record(connection, rt, actor, "source.certificates", source_id, details)
+    return [_certificate_view(each) for each in found]
+
+
+def _pem(found: Sequence[Certificate]) -> str:
+    """Certificates as they are kept: each below a line that says which it is, so that people can take one out."""
+    return "\n".join(f"# {each.words}\n{each.pem}" for each in found)
+
+
+def _certificate_view(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "subject": certificate.subject,
+        "sha256": certificate.fingerprint,
+        "begins_at": _time(certificate.begins_at),
+        "ends_at": _time(certificate.ends_at),
+        "is_authority": certificate.is_authority,
+    }
+
+
+def read_pem(rt: Runtime, source_id: str) -> str:
+    """The certificates that a source was given, as PEM. Raises NotFound."""
+    with rt.store.read() as connection:
+        row = sources.get(connection, source_id)
+    if row is None:
+        raise NotFound(f"there is no source {source_id!r}")
+    return row["certificates"] or ""
+
+
 def list_sources(rt: Runtime) -> list[dict[str, Any]]:
     """Every source with when it was last heard, and what was wrong when it was last refused."""
     now = rt.now()
@@ -147,6 +198,7 @@ def list_sources(rt: Runtime) -> list[dict[str, Any]]:
             "silent_seconds": row["silent_seconds"],
             "next_at": _time(row["next_at"]),
             "silent": sources.is_silent(row, now),
+            "certificates": [_certificate_view(each) for each in read_certificates(row["certificates"] or "")],
         }
         for row in found
     ]
@@ -185,6 +237,8 @@ def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
     try:
         found = _reader_of(rt, row)(raw)
     except Unreadable as fault:
+        if isinstance(fault, Unproved):
+            observing.tell_unproved(rt, source_id, fault.message)
         _heard(rt, source_id, {"failed_at": rt.now(), "fault": clean(str(fault), polling.FAULT_MAX)})
         raise
     taken = observing.take(rt, source_id, found)
@@ -269,6 +323,7 @@ def _view(row: Row) -> dict[str, Any]:
         "action": row["action"],
         "reason": row["reason"],
         "rule": row["rule"],
+        "signed_by": row["content"]["signed_by"],
         "state": row["state"],
         "due_at": _time(row["due_at"]) if row["state"] == "due" else None,
         "decided_by": row["decided_by"],
@@ -281,8 +336,13 @@ def _view(row: Row) -> dict[str, Any]:
 def _rule_faults(connection: Connection, rt: Runtime, index: int, rule: Rule) -> list[tuple[str, str]]:
     """What a rule names that is not there."""
     faults = []
-    if sources.get(connection, rule.source) is None:
+    source = sources.get(connection, rule.source)
+    if source is None:
         faults.append(("source", f"there is no source {rule.source!r}"))
+    elif rule.when.signed and source["kind"] not in SIGNED_KINDS:
+        faults.append(("when.signed", f"is only for sources of the kind {', '.join(SIGNED_KINDS)}"))
+    elif rule.when.signed and not source["certificates"]:
+        faults.append(("when.signed", f"nobody's signature is believed: give {rule.source!r} a certificate first"))
     if not posts.has_board(connection, rule.board):
         faults.append(("board", f"there is no board {rule.board!r}"))
     if planning.resolve(connection, rt, rule.plan) is None:

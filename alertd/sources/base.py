@@ -24,6 +24,10 @@ class Unreadable(ValueError):
         self.line = line
 
 
+class Unproved(Unreadable):
+    """What came carries a signature that does not hold. It may be a forgery, or true and its certificate unknown."""
+
+
 class Unfetched(Exception):
     """Nothing that could be read came from the other side, and why, in words for an operator."""
 

@@ -1,8 +1,9 @@
 """The Common Alerting Protocol 1.2 (OASIS, 2010-07-01): what breaks its schema is refused, with the line."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from alertd.core.alert import Severity, has_control
@@ -18,12 +19,15 @@ from alertd.core.observation import (
     clean_title,
     worst,
 )
-from alertd.sources.base import Unreadable
-from alertd.sources.xml import Element, parse
+from alertd.sources.base import Unproved, Unreadable
+from alertd.sources.certificates import Certificate
+from alertd.sources.signature import NAMESPACE as SIGNATURE
+from alertd.sources.signature import Verifier, signatures
+from alertd.sources.xml import Element, as_utf8, parse
 
 _OTHER_VERSIONS: Final = ("urn:oasis:names:tc:emergency:cap:1.", "http://www.incident.com/cap/1.")
-_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _WRAPPER: Final = "urn:oasis:names:tc:emergency:EDXL:DE:1.0"
+_WRAPPER_ROOT: Final = "EDXLDistribution"
 
 _MANY: Final = 10**6
 _NAME_MAX: Final = 200  # characters of a sender or an identifier: together they are an observation's id
@@ -77,33 +81,67 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
     "certainty": ("Observed", "Likely", "Possible", "Unlikely", "Unknown"),
 }
 _TIMES: Final = ("sent", "effective", "onset", "expires")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[-+]\d\d:\d\d")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[-+]\d\d:\d\d", re.ASCII)
+_OFFSET_MAX: Final = timedelta(hours=14)  # XML Schema part 2, section 3.2.7
+_MIDNIGHT: Final = "T24:00:00"  # of the day that ends: so the schema, not yet Python
+_REFERENCES_COUNTED: Final = 1_000
 _KINDS: Final[dict[str, ObservationKind]] = {"Alert": "new", "Update": "changed", "Cancel": "withdrawn"}
 
 
-def read(raw: bytes) -> Sequence[Observation]:
-    """The messages in a CAP document, or in the EDXL-DE 1.0 wrapper of some. An Ack or an Error observes nothing."""
+def read(raw: bytes, trusted: Sequence[Certificate] = ()) -> Sequence[Observation]:
+    """The messages in a CAP document, or in the EDXL-DE 1.0 wrapper of some. An Ack or an Error observes nothing.
+
+    Where somebody is `trusted`, a signature (section 3.3.4.1) is verified, and what it signs is what is read; one that
+    does not hold is refused. Otherwise nobody could tell, and it proves nothing.
+    """
     root = parse(raw)
-    if (root.namespace, root.name) == (_WRAPPER, "EDXLDistribution"):
-        return _unwrap(root)
-    return list(_observations(root, "actual"))
+    alerts, wrapped = _unwrap(root) if (root.namespace, root.name) == (_WRAPPER, _WRAPPER_ROOT) else ([root], "actual")
+    found = [(alert, seen) for alert in alerts if (seen := _observation(alert, wrapped)) is not None]
+    if not trusted or not any(signatures(alert) for alert, _ in found):
+        return [seen for _, seen in found]
+    places = [element for element in root.walk() if _is_alert(element)]
+    verifier = Verifier(root, as_utf8(raw), f"{{{NAMESPACE}}}alert", trusted)
+    return [
+        _proven(verifier, next(place for place, each in enumerate(places) if each is alert), alert, seen, wrapped)
+        if signatures(alert)
+        else seen
+        for alert, seen in found
+    ]
 
 
-def _unwrap(root: Element) -> list[Observation]:
+def _proven(verifier: Verifier, place: int, alert: Element, seen: Observation, wrapped: Standing) -> Observation:
+    """What the alert says by proof: read again, from the bytes that were signed and from nothing else."""
+    line = signatures(alert)[0].line
+    try:
+        proof = verifier.open(place, seen.observed_at)
+        signed = _observation(parse(proof.content), wrapped)
+    except Unreadable as fault:
+        raise Unproved(fault.message, line) from None
+    if signed is None or signed.observed_at != seen.observed_at:
+        raise Unproved("the signature does not hold: it was made for another time", line)
+    return replace(signed, signed_by=proof.signed_by)
+
+
+def _is_alert(element: Element) -> bool:
+    return element.name == "alert" and element.namespace == NAMESPACE
+
+
+def _unwrap(root: Element) -> tuple[list[Element], Standing]:
     status = root.text_at("distributionStatus")
     if status not in _STANDING or status == "Draft":
         raise Unreadable("distributionStatus must be Actual, Exercise, System or Test", root.line)
-    inner = [element for element in root.walk() if element.name == "alert" and element.namespace == NAMESPACE]
-    if not inner:
+    contents = root.all("contentObject/xmlContent/embeddedXMLContent")
+    alerts = [element for content in contents for element in content.children if _is_alert(element)]
+    if not alerts:
         raise Unreadable("the EDXL wrapper holds no CAP 1.2 alert", root.line)
-    return [found for element in inner for found in _observations(element, _STANDING[status])]
+    return alerts, _STANDING[status]
 
 
-def _observations(alert: Element, wrapped: Standing) -> Iterator[Observation]:
+def _observation(alert: Element, wrapped: Standing) -> Observation | None:
     _require_alert(alert)
     kind = _KINDS.get(alert.text_at("msgType"))
     if kind is None:
-        return
+        return None
     infos = list(alert.all("info"))
     if not infos and kind == "new":
         raise Unreadable("an Alert without an info says nothing", alert.line)
@@ -113,7 +151,7 @@ def _observations(alert: Element, wrapped: Standing) -> Iterator[Observation]:
     told = _in_one_language(infos)
     if kind == "changed" and infos and all(_is_all_clear(info) for info in infos):
         kind = "withdrawn"
-    yield Observation(
+    return Observation(
         id=own,
         incident=references[0] if references else own,
         references=tuple(references),
@@ -135,7 +173,7 @@ def _observations(alert: Element, wrapped: Standing) -> Iterator[Observation]:
 
 
 def _require_alert(alert: Element) -> None:
-    if alert.name != "alert" or alert.namespace != NAMESPACE:
+    if not _is_alert(alert):
         if alert.namespace.startswith(_OTHER_VERSIONS):
             raise Unreadable(f"this is CAP, but not version 1.2: its namespace must be {NAMESPACE}", alert.line)
         raise Unreadable(f"this is not CAP 1.2: the root must be alert in the namespace {NAMESPACE}", alert.line)
@@ -160,13 +198,14 @@ def _require_shape(element: Element) -> None:
     names = [name for name, _, _ in shape]
     for child in element.children:
         if child.namespace != NAMESPACE:
-            if element.name == "alert" and child.namespace == _SIGNATURE:
+            if element.name == "alert" and child.namespace == SIGNATURE:
+                place = len(names)
                 continue
             raise Unreadable(f"{child.name} of another namespace must not stand in {element.name}", child.line)
         if child.name not in names:
             raise Unreadable(f"{child.name} must not stand in {element.name}", child.line)
         if names.index(child.name) < place:
-            raise Unreadable(f"{child.name} must stand before {names[place]}", child.line)
+            raise Unreadable(f"{child.name} must stand before {[*names, 'the signature'][place]}", child.line)
         place = names.index(child.name)
         counts[child.name] = counts.get(child.name, 0) + 1
         if counts[child.name] > shape[place][2]:
@@ -192,14 +231,23 @@ def _require_value(element: Element) -> None:
 
 
 def _is_time(text: str) -> bool:
+    if not _TIME.fullmatch(text):
+        return False
     try:
-        return _TIME.fullmatch(text) is not None and _time(text) is not None
+        offset = _local(text).replace(tzinfo=UTC) - _time(text)
     except (ValueError, OverflowError):
         return False
+    return abs(offset) <= _OFFSET_MAX
+
+
+def _local(text: str) -> datetime:
+    if _MIDNIGHT in text:
+        return datetime.fromisoformat(text.replace(_MIDNIGHT, "T00:00:00")) + timedelta(days=1)
+    return datetime.fromisoformat(text)
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return _local(text).astimezone(UTC)
 
 
 def _key(sender: str, identifier: str, sent: str) -> str:
@@ -271,6 +319,5 @@ def _fields(alert: Element, infos: Sequence[Element]) -> dict[str, str]:
         "scope": alert.text_at("scope"),
         "urgency": first.text_at("urgency") if first else "",
         "certainty": first.text_at("certainty") if first else "",
-        "signed": "yes" if any(child.namespace == _SIGNATURE for child in alert.children) else "",
     }
     return {name: clean(value, 2_000) for name, value in found.items() if value}

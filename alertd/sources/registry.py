@@ -1,10 +1,12 @@
 """Which readers there are, and which of them a message is for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from alertd.core.observation import Observation
 from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, program
 from alertd.sources.base import Poller, Reader
+from alertd.sources.certificates import Certificate
 from alertd.sources.jma_telegram import NAMESPACE as JMA
 
 READERS: Final[Mapping[str, Reader]] = {
@@ -26,6 +28,12 @@ MAPPED: Final = ("mapped",)
 """What is read by a mapping in the rule book, sent or asked for."""
 
 KINDS: Final = tuple(dict.fromkeys([*READERS, *MAPPED, *POLLERS]))
+SIGNED_KINDS: Final = ("cap",)  # whose messages can carry a signature that is verified
+
+
+def read(kind: str, raw: bytes, trusted: Sequence[Certificate]) -> Sequence[Observation]:
+    """What a message of a source of that kind says, given the certificates that it was given. Raises Unreadable."""
+    return cap.read(raw, trusted) if kind == "cap" else READERS[kind](raw)
 
 
 def kind_of(raw: bytes) -> str:

@@ -76,24 +76,30 @@ def parse(raw: bytes, most: int = MESSAGE_MAX) -> Element:
     A document type is refused before anything of it is looked at, and with it every entity of the sender's own
     (OWASP's XML External Entity Prevention): no telegram has one.
     """
+    return _Builder(as_utf8(raw, most)).build()
+
+
+def as_utf8(raw: bytes, most: int = MESSAGE_MAX) -> bytes:
+    """The bytes that `parse` reads: the message in UTF-8, whatever its declaration says. Raises Unreadable."""
     require_size(raw, most)
     if not raw.strip():
         raise Unreadable("the message is empty")
-    builder = _Builder(_decode(raw))
-    return builder.build()
+    return _decode(raw).encode(errors="surrogatepass")
 
 
 def _decode(raw: bytes) -> str:
     declared = _DECLARATION.match(raw[:200])
-    name = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    if name is None:
-        name = declared[1].decode("ascii") if declared else "utf-8"
+    mark = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    name = mark or (declared[1].decode("ascii") if declared else "utf-8")
     try:
         encoding = codecs.lookup(name).name
     except LookupError:
         raise Unreadable(f"there is no encoding {name!r}", 1) from None
     if encoding not in _ENCODINGS:
         raise Unreadable(f"the encoding {name} is not read", 1)
+    if mark is None and encoding.startswith("utf-16"):
+        # Its declaration could not have been read.
+        raise Unreadable(f"this is not {encoding}, which the message says it is", 1)
     # What says Shift_JIS has, in Japan, Microsoft's additions such as ①.
     try:
         return raw.decode("cp932" if encoding == "shift_jis" else encoding).removeprefix("\ufeff")
@@ -103,8 +109,8 @@ def _decode(raw: bytes) -> str:
 
 
 class _Builder:
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
         self._root: Element | None = None
@@ -118,7 +124,7 @@ class _Builder:
         self._parser.CharacterDataHandler = self._data
 
     def build(self) -> Element:
-        raw = self._text.encode(errors="surrogatepass")
+        raw = self._raw
         try:
             for start in range(0, len(raw), _PIECE):
                 self._parser.Parse(raw[start : start + _PIECE], False)

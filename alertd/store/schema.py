@@ -174,6 +174,8 @@ sources = Table(
     Column("succeeded_at", UtcDateTime),
     Column("failed_at", UtcDateTime),
     Column("fault", String(500)),  # what was wrong at `failed_at`
+    Column("certificates", Text),  # PEM: whose signatures are believed
+    Column("unproved_at", UtcDateTime),  # when managers were told of a signature that does not hold
     Column("access", JSON),  # how it is asked; null: it sends by itself
     Column("every_seconds", Integer),
     Column("cursor", JSON),  # how far it was read
@@ -212,6 +214,7 @@ incidents = Table(
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
     Column("reference", String(500), nullable=False),
     Column("standing", Word, nullable=False),
+    Column("signed", Boolean, nullable=False),  # whether all that it consists of is
     Column("version", BigInteger),  # the latest
     Column("rule", String(200)),  # which last made something of it
     Column("told", Word),  # board | draft | alert
@@ -220,7 +223,7 @@ incidents = Table(
     Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
     Column("written", JSON),  # what to remember of what it was told
     made_at(),
-    UniqueConstraint("source_id", "reference", "standing"),
+    UniqueConstraint("source_id", "reference", "standing", "signed"),
 )
 
 observations = Table(

@@ -34,6 +34,13 @@ def change(connection: Connection, source_id: str, values: Row) -> bool:
     return connection.execute(update(sources).where(sources.c.id == source_id).values(**values)).rowcount == 1
 
 
+def claim_unproved(connection: Connection, source_id: str, now: datetime, after: datetime) -> bool:
+    """Note that people are told of a broken signature; False when they were since `after`."""
+    is_due = sources.c.unproved_at.is_(None) | (sources.c.unproved_at <= after)
+    claimed = update(sources).where(sources.c.id == source_id, is_due).values(unproved_at=now)
+    return connection.execute(claimed).rowcount == 1
+
+
 def add_book(connection: Connection, text: str, by: str, now: datetime) -> None:
     connection.execute(insert(rule_books).values(text=text, made_by=by, created_at=now))
 
@@ -44,19 +51,22 @@ def books(connection: Connection, limit: int) -> list[Row]:
     return [row._asdict() for row in connection.execute(query)]
 
 
-def find_reference(connection: Connection, source_id: str, references: Sequence[str]) -> str | None:
-    """What the first of these earlier observations that is known was about."""
+def find_reference(connection: Connection, source_id: str, references: Sequence[str], *, signed: bool) -> str | None:
+    """What the first of these earlier observations that is known, signed or not, was about."""
     query = (
         select(observations.c.reference, incidents.c.reference.label("incident"))
         .join(incidents, incidents.c.id == observations.c.incident_id)
         .where(observations.c.source_id == source_id, among(connection, observations.c.reference, references))
+        .where(incidents.c.signed == signed)
     )
     found = {row.reference: row.incident for row in connection.execute(query)}
     return next((found[each] for each in references if each in found), None)
 
 
 def hold_incident(connection: Connection, incident_id: str, key: Row, now: datetime) -> Row:
-    """The incident of a source, reference and standing (`key`), locked; made under that id when there is none."""
+    """The incident of a source, reference, standing and whether it is signed (`key`), locked; made under that id when
+    there is none.
+    """
     insert_new(connection, incidents, {**key, "id": incident_id, "created_at": now})
     there = [incidents.c[name] == value for name, value in key.items()]
     return connection.execute(select(incidents).where(*there).with_for_update()).one()._asdict()

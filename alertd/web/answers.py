@@ -313,6 +313,20 @@ class TokenAnswer(BaseModel):
     role: RoleWord
 
 
+class CertificateAnswer(BaseModel):
+    """Whose signatures are believed: a signer's own certificate, or that of the authority which issued it."""
+
+    subject: str
+    sha256: str
+    begins_at: str
+    ends_at: str
+    is_authority: bool
+
+
+class CertificatesAnswer(BaseModel):
+    items: list[CertificateAnswer]
+
+
 class SourceAnswer(BaseModel):
     """A source: when it was last heard, what was wrong when that last went wrong, and how it is asked, without secrets.
 
@@ -329,6 +343,7 @@ class SourceAnswer(BaseModel):
     silent_seconds: int | None
     next_at: str | None
     silent: bool
+    certificates: list[CertificateAnswer]
 
 
 class SecretAnswer(BaseModel):
@@ -370,6 +385,7 @@ class ObservationAnswer(DecidedAnswer):
     action: str
     reason: str
     rule: str | None
+    signed_by: str
     due_at: str | None
     decided_by: str | None
     post: str | None

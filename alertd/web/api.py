@@ -327,6 +327,12 @@ async def post_secret(call: Call) -> Response:
     return JSONResponse({"id": made.id, "secret": made.secret}, 201)
 
 
+async def put_certificates(call: Call) -> Response:
+    rt, pem = web_of(call.request).rt, call.body.certificates
+    items = await in_thread(lambda: sources.set_certificates(rt, call.actor, call.path("id"), pem))
+    return JSONResponse({"items": items})
+
+
 async def get_rules(call: Call) -> Response:
     rt = web_of(call.request).rt
     return JSONResponse((await in_thread(lambda: sources.read_book(rt)))[0])
@@ -419,6 +425,8 @@ ENDPOINTS: Final = (
              models.WatchBody, 204),
     Endpoint("POST", f"{_ROOT}/sources/{{id}}/secret", Role.ADMIN, "Another secret for a source", post_secret,
              answers.SecretAnswer, status=201),
+    Endpoint("PUT", f"{_ROOT}/sources/{{id}}/certificates", Role.ADMIN, "Say whose signatures are believed",
+             put_certificates, answers.CertificatesAnswer, models.CertificatesBody),
     Endpoint("GET", f"{_ROOT}/rules", Role.MANAGER, "The rules in force", get_rules, answers.RuleBookAnswer),
     Endpoint("PUT", f"{_ROOT}/rules", Role.ADMIN, "Put rules in force", put_rules, answers.RuleBookAnswer,
              models.RuleBookBody),

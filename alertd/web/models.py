@@ -282,6 +282,12 @@ class BoardBody(Body):
     name: Annotated[str, Field(max_length=NAME_MAX)]
 
 
+class CertificatesBody(Body):
+    """Certificates in PEM, one after another; "" for none."""
+
+    certificates: str
+
+
 class TokenBody(Body):
     person: Id
     role: RoleWord

@@ -127,6 +127,32 @@ def test_what_is_not_meant_alerts_nobody(standing: Any, drills: Any, action: Act
     assert (decision.action, decision.reason) == (action, reason)
 
 
+SIGNED = rule(name="signed", when=When(signed=True))
+
+
+def test_a_rule_that_asks_for_a_signature_is_for_nothing_else() -> None:
+    signed = decide(seen(signed_by="CN=x"), "s", [SIGNED], Thread())
+    assert (signed.action, signed.reason, signed.rule) == (Action.ALERT, Reason.SIGNED, SIGNED)
+    unsigned = decide(seen(), "s", [SIGNED], Thread())
+    assert (unsigned.action, unsigned.reason) == (Action.IGNORE, Reason.UNSIGNED)
+    end = decide(seen(kind="withdrawn"), "s", [SIGNED], Thread())
+    assert (end.action, end.reason) == (Action.IGNORE, Reason.UNSIGNED)
+    # What asks for none goes by the next rule, and what no rule would be for has no rule.
+    assert decide(seen(), "s", [SIGNED, rule(name="rest", do="board")], Thread()).reason is Reason.RULE
+    assert decide(seen(), "other", [SIGNED], Thread()).reason is Reason.NO_RULE
+    assert decide(seen(kind="withdrawn", signed_by="CN=x"), "s", [SIGNED], Thread()).reason is Reason.NEVER_TOLD
+
+
+def test_what_is_signed_and_what_is_not_never_meet() -> None:
+    rehearsal = Rehearsal([SIGNED, rule(name="rest", do="ignore")])
+    # A copy without its signature, of a later version at that, shadows nothing of what is proved.
+    assert rehearsal.take("s", seen(version=9)).action is Action.IGNORE
+    assert rehearsal.take("s", seen(signed_by="CN=x")).action is Action.ALERT
+    end = {"id": "2", "version": 10, "kind": "withdrawn", "references": ("1",)}
+    assert rehearsal.take("s", seen(**end)).action is Action.IGNORE
+    assert rehearsal.take("s", seen(**end, signed_by="CN=x")).action is Action.STAND_DOWN
+
+
 TOWN = When(areas=("38214",), at_least={"level": "4"})
 OURS, OTHERS = "3821400", "3820100"
 

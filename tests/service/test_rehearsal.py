@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.sources.signing import AGENCY, SIGNED
 from tests.sources.test_cap import REFERENCES, message
 from tests.sources.test_program import sent
 
@@ -51,6 +52,22 @@ def test_it_says_what_would_happen_and_why(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()  # it needs no installation, and makes none
     _, out, _ = rules_test(tmp_path, *messages(tmp_path)[:1], lang="ja_JP.UTF-8")
     assert out.endswith("津波警報: 規則のとおり [tsunami]\n")
+
+
+def test_signatures_are_verified_against_a_file(tmp_path: Path) -> None:
+    signed, pem = tmp_path / "signed.cap", tmp_path / "agency.pem"
+    signed.write_bytes(SIGNED)
+    pem.write_text(AGENCY.pem)
+    asking = RULES + "when = { signed = true }\n"
+    _, out, _ = rules_test(tmp_path, str(signed), "--certificates", str(pem), rules=asking)
+    assert "a rule that asks for a signature says so, and it is signed [tsunami]" in out
+    _, out, _ = rules_test(tmp_path, str(signed), rules=asking)
+    assert "the rule for it asks for a signature, and it has none" in out
+    signed.write_bytes(SIGNED.replace("高台".encode(), "低地".encode()))
+    status, out, _ = rules_test(tmp_path, str(signed), "--certificates", str(pem), rules=asking)
+    assert (status, "the signature does not hold: what it was made for has been altered" in out) == (1, True)
+    status, _, err = rules_test(tmp_path, "--certificates", str(signed), rules=asking)
+    assert (status, "are not PEM" in err) == (2, True)
 
 
 def test_programs_read_it_too(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ drills = "drill"
 types = ["VTSE41"]
 areas = ["601"]
 at_least = { tsunami = "warning" }
+signed = true
 
 [[rule]]
 name = "rest"
@@ -38,7 +39,7 @@ def test_a_book_is_read_in_its_order() -> None:
             audience=Audience(everyone=True),
             stop_seconds=30,
             drills="drill",
-            when=When(types=("VTSE41",), areas=("601",), at_least={"tsunami": "warning"}),
+            when=When(types=("VTSE41",), areas=("601",), at_least={"tsunami": "warning"}, signed=True),
         ),
         Rule(name="rest", source="jma", do="board"),
     )
@@ -58,6 +59,7 @@ def test_a_book_is_read_in_its_order() -> None:
         ("everyone = true", "groups = []", "rule.0.audience"),
         ('tsunami = "warning"', 'tsunami = "huge"', "rule.0.when.at_least.tsunami"),
         ('drills = "drill"', 'drills = "real"', "rule.0.drills"),
+        ("signed = true", "signed = 1", "rule.0.when.signed"),
         ("[[rule]]", "[[rule]", "rules"),
         ('name = "rest"', 'name = "津波"', "rule.1.name"),
     ],

@@ -4,7 +4,6 @@ rules make of them one after the other.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from alertd.sources import jma
 from alertd.sources.base import Unreadable
 from alertd.sources.jma_words import hazards_in, level_in
 from alertd.sources.registry import kind_of
+from tests.sources.samples import SAMPLES
 from tests.sources.telegrams import (
     NONE,
     city,
@@ -29,7 +29,7 @@ from tests.sources.telegrams import (
     warning,
 )
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples" / "jma"
+JMA_SAMPLES = SAMPLES / "jma"
 MATSUYAMA, SEIYO, KIHOKU = "3820100", "3821400", "3848800"
 EVERYONE = Audience(everyone=True)
 
@@ -619,12 +619,12 @@ HAND_CHECKED: dict[str, list[tuple[str, str, str, str, dict[str, int], int]]] = 
 }
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Agency's samples are not here")
+@pytest.mark.skipif(not JMA_SAMPLES.is_dir(), reason="the Agency's samples are not here")
 def test_the_agencys_samples() -> None:
-    assert {path.stem for path in SAMPLES.glob("*.xml")} == set(HAND_CHECKED)
+    assert {path.stem for path in JMA_SAMPLES.glob("*.xml")} == set(HAND_CHECKED)
     for name, expected in HAND_CHECKED.items():
-        found = read((SAMPLES / f"{name}.xml").read_bytes())
-        assert found == read((SAMPLES / f"{name}.xml").read_bytes(), f"{name}.xml")
+        found = read((JMA_SAMPLES / f"{name}.xml").read_bytes())
+        assert found == read((JMA_SAMPLES / f"{name}.xml").read_bytes(), f"{name}.xml")
         for observation, (type_, incident, severity, scale, some, count) in zip(found, expected, strict=True):
             assert (observation.type, observation.incident) == (type_, incident)
             assert (observation.severity, observation.scale) == (severity, scale)
@@ -635,10 +635,10 @@ def test_the_agencys_samples() -> None:
             assert observation.fields["office"]
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Agency's samples are not here")
+@pytest.mark.skipif(not JMA_SAMPLES.is_dir(), reason="the Agency's samples are not here")
 def test_the_agencys_samples_one_after_the_other() -> None:
     def raws(*names: str) -> list[bytes]:
-        return [(SAMPLES / f"{name}.xml").read_bytes() for name in names]
+        return [(JMA_SAMPLES / f"{name}.xml").read_bytes() for name in names]
 
     waves = raws("32-39_11_02_250206_VTSE41", "32-39_11_06_250206_VTSE41", "32-39_11_09_250206_VTSE41")
     assert follow(waves, {"tsunami": "warning"}) == ["alert rule", "update worse", "ignore unchanged"]

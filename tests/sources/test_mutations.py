@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from alertd.core.observation import observation_faults
 from alertd.sources.base import Reader, Unreadable
 from alertd.sources.registry import READERS, kind_of
+from tests.sources.samples import SAMPLES
 from tests.sources.telegrams import (
     city,
     information,
@@ -25,7 +25,6 @@ from tests.sources.telegrams import (
 )
 from tests.sources.test_cap import info, message
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 SAMPLE_MAX: Final = 60_000  # bytes: so that thousands of examples take seconds
 
 RAIN = kind("レベル４大雨危険警報", "43") + kind("レベル３土砂災害警報", "09", "継続")

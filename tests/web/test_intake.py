@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.sources.signing import AGENCY, SIGNED
 from tests.sources.test_cap import REFERENCES, message
 from tests.sources.test_program import sent
 from tests.web.server import Answer, Town
@@ -53,6 +54,39 @@ async def test_a_cap_message_is_issued_and_cancelled(town: Town) -> None:
     assert [(each["action"], each["state"]) for each in listed] == [("stand-down", "done"), ("alert", "done")]
     [source] = (await town.call("manager", "GET", "/sources")).body["items"]
     assert source["succeeded_at"] is not None
+
+
+SIGNED_RULE = (
+    '[[rule]]\nname = "s"\nsource = "cap"\ndo = "alert"\naudience = { everyone = true }\nwhen = { signed = true }\n'
+)
+
+
+async def test_a_signed_message_is_proved_and_a_broken_one_refused(town: Town) -> None:
+    secret = await make(town, "cap", "cap")
+    asked = await town.call("admin", "PUT", "/rules", {"text": SIGNED_RULE})
+    assert (asked.status, asked.error["details"][0]["field"]) == (422, "rule.0.when.signed")
+    path, body = "/sources/cap/certificates", {"certificates": AGENCY.pem}
+    assert (await town.call("manager", "PUT", path, body)).status == 403
+    given = await town.call("admin", "PUT", path, body)
+    assert (given.status, [each["subject"] for each in given.body["items"]]) == (200, ["CN=bousai.city.example"])
+    assert (await town.call("admin", "PUT", "/rules", {"text": SIGNED_RULE})).status == 200
+    assert (await town.call("admin", "PUT", path, {"certificates": ""})).status == 409
+    assert (await town.call("admin", "PUT", path, {"certificates": "x"})).status == 422
+    refused = await send(town, "cap", secret, SIGNED.replace("高台".encode(), "低地".encode()))
+    [detail] = refused.error["details"]
+    assert (refused.status, detail["field"], "altered" in detail["message"]) == (422, "line 29", True)
+    unsigned = await send(town, "cap", secret, message().encode())
+    assert [(each["action"], each["reason"]) for each in unsigned.body["items"]] == [("ignore", "unsigned")]
+    assert await alerts(town) == []
+    [issued] = (await send(town, "cap", secret, SIGNED)).body["items"]
+    assert (issued["action"], issued["reason"]) == ("alert", "signed")
+    assert await alerts(town) == [("津波警報", "active")]
+    [proved, _] = (await town.call("manager", "GET", "/observations")).body["items"]
+    assert (
+        proved["signed_by"]
+        == issued["signed_by"]
+        == f"CN=bousai.city.example (SHA-256 {given.body['items'][0]['sha256']})"
+    )
 
 
 async def test_a_secret_is_good_for_its_own_source_alone(town: Town) -> None:

@@ -94,6 +94,7 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("PUT", f"/boards/{post}"): {"name": "x"},
         ("POST", "/sources"): {"id": "gauge", "kind": "program"},
         ("PUT", f"/sources/{post}/watch"): {},
+        ("PUT", f"/sources/{post}/certificates"): {"certificates": ""},
         ("PUT", "/rules"): {"text": ""},
         ("POST", f"/observations/{post}/decision"): {"send": False},
         ("POST", "/tokens"): {"person": "robot", "role": "staff"},

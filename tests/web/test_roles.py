@@ -43,6 +43,7 @@ CONTRACT = {
     "POST /api/v1/sources": Role.ADMIN,
     "PUT /api/v1/sources/{id}/watch": Role.ADMIN,
     "POST /api/v1/sources/{id}/secret": Role.ADMIN,
+    "PUT /api/v1/sources/{id}/certificates": Role.ADMIN,
     "GET /api/v1/rules": Role.MANAGER,
     "PUT /api/v1/rules": Role.ADMIN,
     "GET /api/v1/observations": Role.MANAGER,

@@ -582,6 +582,8 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("silent_seconds", sa.Integer(), nullable=True),
         sa.Column("alarmed_at", UtcDateTime(), nullable=True),
+        sa.Column("certificates", sa.Text(), nullable=True),
+        sa.Column("unproved_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
     )
     op.create_index(op.f("ix_sources_next_at"), "sources", ["next_at"], unique=False)
@@ -603,6 +605,7 @@ def upgrade() -> None:
         sa.Column("source_id", sa.String(length=64), nullable=False),
         sa.Column("reference", sa.String(length=500), nullable=False),
         sa.Column("standing", sa.String(length=20), nullable=False),
+        sa.Column("signed", sa.Boolean(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=True),
         sa.Column("rule", sa.String(length=200), nullable=True),
         sa.Column("told", sa.String(length=20), nullable=True),
@@ -615,7 +618,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
         sa.UniqueConstraint(
-            "source_id", "reference", "standing", name=op.f("uq_incidents_source_id_reference_standing")
+            "source_id",
+            "reference",
+            "standing",
+            "signed",
+            name=op.f("uq_incidents_source_id_reference_standing_signed"),
         ),
     )
     op.create_index(op.f("ix_incidents_write_at"), "incidents", ["write_at"], unique=False)
