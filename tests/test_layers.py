@@ -65,7 +65,7 @@ TABLE: Final = (
          may=("alertd.core", "alertd.sources.base", "alertd.sources.xml", "alertd.sources.jma_words",
               "alertd.sources.jma_telegram", "alertd.sources.jma_hazards"), drivers=()),
     Room("alertd.sources.cap_feed",
-         may=("alertd.sources.base", "alertd.sources.feed", "alertd.sources.cap"), drivers=("pydantic",)),
+         may=("alertd.sources.base", "alertd.sources.feed"), drivers=("pydantic",)),
     Room("alertd.sources.garoon",
          may=("alertd.core", "alertd.sources.base", "alertd.sources.garoon_rest", "alertd.sources.garoon_soap",
               "alertd.sources.garoon_topic"), drivers=("pydantic",)),

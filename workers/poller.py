@@ -30,7 +30,8 @@ class Desk:
         self._rt = rt
         self._source_id = turn.source_id
         self._cursor = turn.cursor
-        self._mapping = turn.mapping
+        self.mapping: Mapped | None = turn.mapping
+        self.read: Reader = turn.read
 
     @property
     def now(self) -> datetime:
@@ -39,10 +40,6 @@ class Desk:
     @property
     def cursor(self) -> Mapping[str, Any]:
         return self._cursor
-
-    @property
-    def mapping(self) -> Mapped | None:
-        return self._mapping
 
     async def take(self, found: Sequence[Observation], cursor: Mapping[str, Any] | None = None) -> None:
         await asyncio.to_thread(polling.take, self._rt, self._source_id, found, cursor)

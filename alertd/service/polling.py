@@ -9,7 +9,9 @@ from typing import Any, Final
 from alertd.core.observation import Observation, clean
 from alertd.service import notices, observing
 from alertd.service.runtime import Runtime
-from alertd.sources.base import Access, Poller, Reader, Unreadable
+from alertd.sources import registry
+from alertd.sources.base import Access, Poller, Reader, Unproved, Unreadable
+from alertd.sources.certificates import read_certificates
 from alertd.sources.mapping import SourceMapping
 from alertd.sources.registry import POLLERS
 from alertd.store import sources
@@ -31,6 +33,7 @@ class Turn:
     every_seconds: int
     failures: int
     mapping: SourceMapping | None
+    read: Reader
     asked_at: datetime
 
 
@@ -54,7 +57,8 @@ def _turn(row: Row, mapping: SourceMapping | None, now: datetime) -> Turn:
     # It was judged when it was saved, strictly; here it only comes out of the row.
     access = poller.access.model_validate(row["access"], strict=False)
     told = (row["cursor"] or {}, row["every_seconds"], row["failures"])
-    return Turn(row["id"], poller, access, *told, mapping, now)
+    trusted = read_certificates(row["certificates"] or "")
+    return Turn(row["id"], poller, access, *told, mapping, lambda raw: registry.read(row["kind"], raw, trusted), now)
 
 
 def prolong(rt: Runtime, source_ids: Sequence[str]) -> None:
@@ -123,6 +127,8 @@ def read_kept(rt: Runtime, source_id: str, reference: str, body: bytes, read: Re
     try:
         found = read(body)
     except Unreadable as fault:
+        if isinstance(fault, Unproved):
+            observing.tell_unproved(rt, source_id, fault.message)
         told = clean(f"{reference}: {fault}", FAULT_MAX)
         with rt.store.write() as connection:
             sources.end_fetched(connection, source_id, reference, {"taken_at": rt.now(), "fault": told})

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -249,7 +249,8 @@ def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
 def _reader_of(rt: Runtime, row: Row) -> Reader:
     """What reads a source's messages. Raises Unreadable where that is a mapping, and there is none."""
     if row["kind"] not in MAPPED:
-        return READERS[row["kind"]]
+        trusted = read_certificates(row["certificates"] or "")
+        return lambda raw: read(row["kind"], raw, trusted)
     mapping = observing.mappings(rt).get(row["id"])
     if mapping is None:
         raise Unreadable(f"the rules do not say how to read it: write [mapping.{row['id']}] there")

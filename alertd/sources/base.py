@@ -110,6 +110,11 @@ class Desk(Protocol):
         ...
 
     @property
+    def read(self) -> Reader:
+        """Reads a message as one that this source had sent, its signature by the certificates that it was given."""
+        ...
+
+    @property
     def mapping(self) -> "Mapped | None":
         """How the rule book says that this source is read; None: it says nothing."""
         ...

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from alertd.sources import cap
 from alertd.sources.base import MESSAGE_MAX, Access, Answer, Desk, Fetch
 from alertd.sources.feed import Following, follow
 
@@ -38,7 +37,7 @@ class CapFeed:
 
     async def poll(self, access: CapAccess, fetch: Fetch, desk: Desk) -> None:
         fetch = _Bearing(fetch, access)
-        following = Following(access.feed, lambda _: cap.read)
+        following = Following(access.feed, lambda _: desk.read)
         state = await follow(following, desk.cursor, fetch, desk)
         await desk.take((), state)
 

@@ -158,6 +158,26 @@ _REFUSALS: Final = tuple(
         (r"there is no source '(?P<name>.+)'", marked("There is no source “%(name)s”.")),
         (r"must say who is alerted: .*", marked("Say who is alerted: everyone, or at least one group.")),
         (r"are not TOML: (?P<why>.+)", marked("This is not TOML: %(why)s.")),
+        (r"are not PEM: .*", marked("This is not PEM: each certificate begins with -----BEGIN CERTIFICATE-----.")),
+        (
+            r"hold a private key: .*",
+            marked("This holds a private key, which belongs to the signer alone. It needs a new one now."),
+        ),
+        (r"hold a certificate that cannot be read", marked("One of the certificates cannot be read.")),
+        (
+            r"must have RSA keys of .*",
+            marked("A key is too weak: it takes RSA of 2048 bits, or a curve of 256, or more."),
+        ),
+        (r"are only for sources of the kind .*", marked("Only messages in CAP carry signatures that are verified.")),
+        (r"is only for sources of the kind .*", marked("Only messages in CAP carry signatures that are verified.")),
+        (
+            r"nobody's signature is believed: give '(?P<name>.+)' a certificate first",
+            marked("Nobody’s signature is believed yet: give the source “%(name)s” a certificate first."),
+        ),
+        (
+            r"the rule '(?P<name>.+)' asks for signatures of this source.*",
+            marked("The rule “%(name)s” asks for signatures of this source. Change the rule first."),
+        ),
         (
             r"somebody has saved other rules meanwhile.*",
             marked("Somebody has saved other rules meanwhile. Look at them, then save yours again."),

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Visitor
 from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
+from tests.sources.signing import AGENCY, AUTHORITY
 
 RULES = """
 [[rule]]
@@ -51,6 +52,17 @@ def test_sources_in_every_look(town: Town, visit: Visitor, language: str, theme:
     page.locator("button.big").last.click()
     page.locator("#fault-id").wait_for()
     look("sources, refused")
+    signed = f"cap-{language}-{theme}-{size['width']}"
+    town.call("POST", "/sources", {"id": signed, "kind": "cap"})
+    town.call("PUT", f"/sources/{signed}/certificates", {"certificates": AUTHORITY.pem + AGENCY.pem})
+    page.goto(f"{town.url}/sources")
+    look("sources, with certificates")
+    page.goto(f"{town.url}/sources/{signed}/certificates")
+    look("certificates")
+    page.locator("#certificates").fill("x")
+    page.locator("button.big").click()
+    page.locator("#faults").wait_for()
+    look("certificates, refused")
     page.goto(f"{town.url}/rules")
     look("rules")
     page.locator("#text").fill("[[rule]]")

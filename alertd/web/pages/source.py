@@ -9,11 +9,11 @@ from pydantic.fields import FieldInfo
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from alertd.core.errors import Invalid, NotFound
+from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.roles import Role
 from alertd.service import sources
 from alertd.service.sources import Watch
-from alertd.sources.registry import MAPPED, POLLERS, READERS
+from alertd.sources.registry import MAPPED, POLLERS, READERS, SIGNED_KINDS
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import Form, read_own_form
 from alertd.web.templating import Page, signed_in
@@ -58,6 +58,36 @@ async def save_source(request: Request) -> Response:
     return RedirectResponse(f"/sources/{source_id}?saved=1", 303)
 
 
+async def show_certificates(request: Request) -> Response:
+    page, _ = await signed_in(request, Role.ADMIN)
+    return await _certificates_page(page)
+
+
+async def save_certificates(request: Request) -> Response:
+    page, actor = await signed_in(request, Role.ADMIN)
+    form = await read_own_form(request, actor)
+    source_id, pem = str(request.path_params["source"]), form.one("certificates")
+    try:
+        await in_thread(lambda: sources.set_certificates(page.web.rt, actor, source_id, pem))
+    except Invalid as refused:
+        return await _certificates_page(page, pem, [page.fault(told) for _, told in refused.details])
+    except Conflict as refused:
+        return await _certificates_page(page, pem, [page.fault(refused.message)])
+    return RedirectResponse(f"/sources/{source_id}?told=certificates", 303)
+
+
+async def _certificates_page(page: Page, pem: str | None = None, faults: list[str] | None = None) -> Response:
+    source_id = str(page.request.path_params["source"])
+    kept = await in_thread(lambda: sources.read_pem(page.web.rt, source_id))
+    return page.respond(
+        "source_certificates.html",
+        422 if faults else 200,
+        source=source_id,
+        pem=kept if pem is None else pem,
+        faults=faults or [],
+    )
+
+
 async def source_page(
     page: Page,
     source_id: str,
@@ -85,6 +115,8 @@ async def source_page(
         url=f"{page.web.rt.public_url}/api/v1/sources/{source_id}",
         secret=secret,
         saved=saved,
+        may_be_signed=kind in SIGNED_KINDS,
+        certified=page.request.query_params.get("told") == "certificates",
     )
 
 

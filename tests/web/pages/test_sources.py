@@ -9,6 +9,7 @@ from alertd.core.roles import Role
 from alertd.service import observing, sources, watching
 from tests.core.test_rules import seen as observation
 from tests.installation import BOSS, actor
+from tests.sources.signing import AGENCY, SIGNED
 from tests.web.pages.visitor import Enter, Site
 
 ADMIN = actor("admin", Role.ADMIN)
@@ -148,6 +149,35 @@ def test_a_host_that_the_operator_did_not_name_is_not_asked(site: Site, enter: E
     refused = admin.submit(page, "/sources/feed", ("access-feed", "https://evil.example/feed"), ("step", "ask"))
     assert (refused.status, "is not known here" in refused.text) == (422, True)
     assert sources.list_sources(site.rt)[0]["next_at"] is None
+
+
+def test_certificates_are_given_to_a_source_and_shown(site: Site, enter: Enter) -> None:
+    sources.make_source(site.rt, ADMIN, "agency", "cap")
+    sources.make_source(site.rt, ADMIN, "river", "program")
+    admin, path = enter("admin"), "/sources/agency/certificates"
+    assert path in admin.get("/sources/agency").text
+    assert "/sources/river/certificates" not in admin.get("/sources/river").text
+    shown = admin.get(path)
+    for pem, told in (("x", "This is not PEM"), (AGENCY.private_pem, "This holds a private key")):
+        refused = admin.submit(shown, path, ("certificates", pem))
+        assert (refused.status, told in refused.text) == (422, True)
+    saved = admin.submit(shown, path, ("certificates", AGENCY.pem))
+    assert "The certificates are saved and in force." in saved.text
+    assert "CN=bousai.city.example" in saved.text
+    assert "valid from 2026-01-01 to 2028-01-01" in saved.text
+    [given] = sources.list_sources(site.rt)[0]["certificates"]
+    assert given["sha256"] in saved.text
+    assert AGENCY.pem.splitlines()[1] in admin.get(path).text
+    sources.save_book(
+        site.rt, ADMIN, ALERT.format(do="board").replace("river", "agency") + "when = { signed = true }\n"
+    )
+    refused = admin.submit(admin.get(path), path, ("certificates", ""))
+    assert (refused.status, "asks for signatures of this source" in refused.text) == (422, True)
+    sources.receive(site.rt, "agency", SIGNED)
+    boss = enter("boss")
+    assert f"CN=bousai.city.example (SHA-256 {given['sha256']})" in boss.get("/sources").text
+    assert boss.get(path).status == 403
+    assert boss.post(path, ("csrf", boss.get("/rules").csrf), ("certificates", "")).status == 403
 
 
 def test_rules_are_saved_whole_or_not_at_all(site: Site, enter: Enter) -> None:
