@@ -143,8 +143,12 @@ def _observation(alert: Element, wrapped: Standing) -> Observation | None:
     if kind is None:
         return None
     infos = list(alert.all("info"))
-    if not infos and kind == "new":
-        raise Unreadable("an Alert without an info says nothing", alert.line)
+    standing = _less_real(_STANDING[alert.text_at("status")], wrapped)
+    if not infos and kind == "new" and not alert.text_at("note"):
+        # Section 3.2.1: an alert without an info is a "system function", such as the heartbeat of a distributor.
+        if standing == "test":
+            return None
+        raise Unreadable("an Alert without an info, and without a note, says nothing", alert.line)
     references = _references(alert, kind)
     sent = _time(alert.text_at("sent"))
     own = _key(alert.text_at("sender"), alert.text_at("identifier"), alert.text_at("sent"))
@@ -155,9 +159,10 @@ def _observation(alert: Element, wrapped: Standing) -> Observation | None:
         id=own,
         incident=references[0] if references else own,
         references=tuple(references),
-        version=int(sent.timestamp()),
+        # Times have whole seconds; within one, what refers to more comes later.
+        version=int(sent.timestamp()) * _REFERENCES_COUNTED + min(len(references), _REFERENCES_COUNTED - 1),
         kind=kind,
-        standing=_less_real(_STANDING[alert.text_at("status")], wrapped),
+        standing=standing,
         title=_title(alert, told),
         body=_body(alert, told),
         observed_at=sent,
@@ -193,6 +198,8 @@ def _is_name(text: str) -> bool:
 
 def _require_shape(element: Element) -> None:
     shape = _SHAPES[element.name]
+    if element.text.strip():
+        raise Unreadable(f"{element.name} must hold elements alone, and no text between them", element.line)
     place = 0
     counts: dict[str, int] = {}
     names = [name for name, _, _ in shape]
