@@ -21,9 +21,10 @@ from alertd.core.ids import make_id
 from alertd.core.roles import Role
 from alertd.private_redis import take_lock
 from alertd.serve import Roles, child_environment, run_roles
-from alertd.service import access, directory, importing, posting, rehearsal
+from alertd.service import access, directory, importing, posting, rehearsal, replaying
 from alertd.service.access import system_actor
 from alertd.service.installation import find_public_url, restored
+from alertd.service.replay_words import worded
 from alertd.service.rule_book import read_mappings, read_rules
 from alertd.sources.base import Unreadable
 from alertd.sources.certificates import read_certificates
@@ -250,7 +251,7 @@ def _post(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _rules_test(arguments: argparse.Namespace, _settings: Settings) -> int:
+def _rules_test(arguments: argparse.Namespace, settings: Settings) -> int:
     """Needs no installation: what would happen is decided by the rules alone."""
     try:
         text = Path(arguments.rules).read_text()
@@ -263,13 +264,33 @@ def _rules_test(arguments: argparse.Namespace, _settings: Settings) -> int:
         return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
     except UnicodeDecodeError:
         return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
-    tried = rehearsal.play(rules, files, arguments.source, mappings, trusted)
+    tried = rehearsal.play(rules, files, arguments.source, mappings, trusted, zone=settings.time_zone)
     if arguments.json:
         print(json.dumps([each.as_json() for each in tried], ensure_ascii=False))
     else:
         language = _language()
         print("\n".join(each.worded(language) for each in tried) or f"{len(rules)} rules, and nothing wrong with them")
     return _REFUSED if any(each.fault for each in tried) else 0
+
+
+def _rules_replay(arguments: argparse.Namespace, settings: Settings) -> int:
+    try:
+        text = Path(arguments.rules).read_text() if arguments.rules else None
+        files = [(name, Path(name).read_bytes()) for name in arguments.files]
+    except OSError as error:
+        return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
+    except UnicodeDecodeError:
+        return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
+    with _Parts(settings) as parts:
+        rt, given = parts.rt, {"text": text, "source": arguments.source}
+        days = replaying.span(rt, arguments.first, arguments.last)
+        if files:
+            is_bounded = arguments.first or arguments.last
+            report = replaying.replay_files(rt, days if is_bounded else None, files, **given)
+        else:
+            report = replaying.replay(rt, days, **given)
+        print(json.dumps(report, ensure_ascii=False) if arguments.json else worded(report, _language(), rt.zone))
+    return _REFUSED if report["faults"] else 0
 
 
 def _language() -> Language:
@@ -369,6 +390,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--certificates", metavar="FILE.pem", help="whose signatures are believed (nobody's)")
     made.add_argument("--json", action="store_true")
 
+    _add_replay(add("replay", _rules_replay, "say what rules would have made of what came on past days", rules))
+
     _add_post(add("post", _post, "put a post on a board; with --urgent, alert people"))
     made = add("vapid", _vapid, "make or show the VAPID key pair")
     made.add_argument("--private", action="store_true", help="the private key too")
@@ -380,6 +403,15 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError("must be 0 to 65535; 0 takes any free one")
     return int(text)
+
+
+def _add_replay(made: argparse.ArgumentParser) -> None:
+    made.add_argument("files", nargs="*", metavar="FILE", help="messages of sources instead of what is kept")
+    made.add_argument("--from", dest="first", default="", metavar="DATE", help="30 days before the other when left out")
+    made.add_argument("--to", dest="last", default="", metavar="DATE", help="with all of this day; today when left out")
+    made.add_argument("--rules", metavar="FILE.toml", help="instead of those in force")
+    made.add_argument("--source", metavar="NAME", help="only what it said; of files: as if they came from it")
+    made.add_argument("--json", action="store_true")
 
 
 def _add_post(made: argparse.ArgumentParser) -> None:

@@ -162,6 +162,14 @@ def default_expiry(sent_at: datetime) -> datetime:
     return sent_at + DEFAULT_LIFE
 
 
+def said_expiry(ends_at: datetime | None, sent_at: datetime) -> datetime | None:
+    """When an alert ends of which its source says so. None: as any other. Never sooner than any other: the steps of its
+    plan must have their time.
+    """
+    is_later = ends_at is not None and ends_at > sent_at + DEFAULT_LIFE
+    return min(ends_at, sent_at + MAX_LIFE) if ends_at is not None and is_later else None
+
+
 def ask_faults(question: str, choices: Sequence[Choice]) -> list[tuple[str, str]]:
     """What is wrong with a question, as (field, message); empty when it can be asked."""
     faults: list[tuple[str, str]] = []

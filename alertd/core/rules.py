@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Literal
 
 from alertd.core.alert import SEVERITIES, Bilingual, Severity
 from alertd.core.audience import Audience
-from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import SCALES, Observation, Scale, rank_of
 
 Outcome = Literal["ignore", "board", "draft", "alert"]
@@ -121,7 +121,9 @@ class Rule:
     when: When = field(default_factory=When)
     severity: Severity | None = None  # None: as the source says
     audience: Audience | None = None
-    plan: str = DEFAULT_PLAN
+    plan: str | None = None  # None: the template's, else the default
+    template: str | None = None  # whose words are used instead of the source's
+    fill: Mapping[str, str] = field(default_factory=dict)  # by the template's fields, what takes their place
     board: str = "general"
     drills: Drills = "ignore"
     stop_seconds: int = 0  # how long somebody can stop an alert before it goes
@@ -263,19 +265,25 @@ def narrow(observation: Observation, rule: Rule) -> Observation:
     """The observation with the rule's areas alone."""
     if not rule.when.areas:
         return observation
-    kept = tuple(area for area in observation.areas if any(lies_in(area.code, code) for code in rule.when.areas))
+    kept = tuple(area for area in observation.areas if not holders(area.code).isdisjoint(rule.when.areas))
     return replace(observation, areas=kept)
 
 
 def lies_in(code: str, wanted: str) -> bool:
-    """Whether an area is the one that is wanted, or lies in it.
+    """Whether an area is the one that is wanted, or lies in it."""
+    return wanted in holders(code)
+
+
+@lru_cache(maxsize=10_000)
+def holders(code: str) -> frozenset[str]:
+    """The codes of what an area lies in, its own among them.
 
     A municipality has five digits (JIS X 0402 behind the two of JIS X 0401, its prefecture's), and the Agency writes
     two more behind them. Codes of fewer digits are of other kinds: 440 is a region of Shizuoka, not of 44, Oita.
     """
-    if code == wanted:
-        return True
-    return len(wanted) in _WITHIN and len(code) >= _MUNICIPALITY and code.isdigit() and code.startswith(wanted)
+    if len(code) < _MUNICIPALITY or not code.isdigit():
+        return frozenset({code})
+    return frozenset({code, *(code[:digits] for digits in _WITHIN)})
 
 
 def _is_for(rule: Rule, observation: Observation) -> bool:
@@ -324,7 +332,9 @@ def rule_faults(rule: Rule) -> list[tuple[str, str]]:
         faults.append(("source", "must not be blank"))
     if rule.do not in OUTCOMES:
         faults.append(("do", f"must be one of {', '.join(OUTCOMES)}"))
-    if rule.do in ("draft", "alert") and rule.audience is None:
+    if rule.fill and rule.template is None:
+        faults.append(("fill", "is for the fields of a template: name one"))
+    if rule.do in ("draft", "alert") and rule.audience is None and rule.template is None:
         faults.append(("audience", "must say who is alerted: everyone, or at least one group"))
     if rule.audience is not None and not (rule.audience.everyone or rule.audience.groups or rule.audience.people):
         faults.append(("audience", "must be everyone, or name at least one group"))

@@ -6,35 +6,26 @@ only one, does nothing twice.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.alert import (
-    BODY_MAX,
-    DEFAULT_LIFE,
-    DEFAULT_SEVERITY,
-    DRILL_MARK,
-    MAX_LIFE,
-    REVISION_MARK,
-    TITLE_MAX,
-    RevisionKind,
-    Severity,
-)
+from alertd.core.alert import DRILL_MARK, REVISION_MARK, TITLE_MAX, Ask, Choice, RevisionKind, said_expiry
 from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid, NotFound
-from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import Observation, clean
 from alertd.core.roles import Role
 from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
+from alertd.core.wording import Words, calls, word
 from alertd.service import notices, posting, revising
 from alertd.service.access import system_actor
 from alertd.service.posting import Draft
 from alertd.service.revising import Revision
 from alertd.service.rule_book import read_mappings, read_rules
 from alertd.service.runtime import Actor, Runtime
+from alertd.service.templates import find_template
 from alertd.sources.mapping import SourceMapping
 from alertd.store import alerts, instance, sources
 from alertd.store.rows import Row
@@ -43,7 +34,6 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50  # observations that one turn of the clock carries out
 _FAULT_MAX: Final = 500
-_AREAS_NAMED: Final = 20
 _TITLE_TOLD: Final = 100
 _TOLD_EVERY: Final = timedelta(minutes=10)
 _BEGINS: Final = (Action.ALERT, Action.DRAFT, Action.BOARD)
@@ -115,7 +105,7 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
         decision = decide(observation, source_id, rules, thread, recent)
         if is_known:
             return Taken(observation, decision, None)
-        observation_id = _keep(connection, incident, observation, decision, now)
+        observation_id = _keep(connection, rt, incident, observation, decision, now)
         _advance(connection, incident, thread, observation, decision)
         channels = _tell(connection, rt, observation_id, now)
     _ring(rt, channels)
@@ -218,8 +208,15 @@ def _advance(
     sources.change_incident(connection, incident["id"], values)
 
 
-def _keep(connection: Connection, incident: Row, observation: Observation, decision: Decision, now: datetime) -> int:
+def _keep(
+    connection: Connection, rt: Runtime, incident: Row, observation: Observation, decision: Decision, now: datetime
+) -> int:
     action, rule = decision.action, decision.rule
+    follows = action in (Action.UPDATE, Action.STAND_DOWN)
+    waiting = sources.pending(connection, incident["id"], now) if follows else None
+    by_template = calls(decision) or (waiting is not None and action is Action.UPDATE)
+    template = find_template(connection, rule.template) if rule is not None and rule.template is not None else None
+    words = word(decision.observation or observation, rule, template, rt.zone, by_template=by_template)
     values: dict[str, Any] = {
         "source_id": incident["source_id"],
         "incident_id": incident["id"],
@@ -229,21 +226,21 @@ def _keep(connection: Connection, incident: Row, observation: Observation, decis
         "action": action,
         "reason": decision.reason,
         "rule": rule.name if rule is not None else None,
-        "draft": _draft_of(decision.observation or observation, rule),
+        "draft": _draft_of(decision.observation or observation, rule, words),
         "state": "done" if action is Action.IGNORE else "waiting" if action is Action.DRAFT else "due",
         "due_at": now + timedelta(seconds=rule.stop_seconds) if action is Action.ALERT and rule is not None else now,
         "received_at": now,
     }
-    if action in (Action.UPDATE, Action.STAND_DOWN):
-        values |= _in_place_of(connection, incident, values, now)
+    if waiting is not None:
+        values |= _in_place_of(connection, waiting, values)
+    # Those who were alerted hear that it got worse in the source's words rather than when somebody has looked.
+    if words.lack and values["action"] in _BEGINS:
+        values |= {"fault": clean(words.lack, _FAULT_MAX), "state": "waiting", "due_at": None}
     return sources.add_observation(connection, values)
 
 
-def _in_place_of(connection: Connection, incident: Row, values: Row, now: datetime) -> Mapping[str, Any]:
+def _in_place_of(connection: Connection, waiting: Row, values: Row) -> Mapping[str, Any]:
     """What follows something that still waits takes its place: it goes when that would have gone, or not at all."""
-    waiting = sources.pending(connection, incident["id"], now)
-    if waiting is None:
-        return {}
     sources.change_observation(connection, waiting["id"], {"state": "superseded"})
     if values["action"] is Action.STAND_DOWN:
         return {"state": "done"}
@@ -252,34 +249,20 @@ def _in_place_of(connection: Connection, incident: Row, values: Row, now: dateti
     return {**kept, "draft": {**waiting["draft"], **words}}
 
 
-def _draft_of(observation: Observation, rule: Rule | None) -> dict[str, Any]:
+def _draft_of(observation: Observation, rule: Rule | None, words: Words) -> dict[str, Any]:
     """What would be said, as JSON."""
-    audience = rule.audience if rule is not None else None
     return {
         "board": rule.board if rule is not None else "general",
-        "title": observation.title or observation.hazard or observation.type or observation.incident[:TITLE_MAX],
-        "body": _body_of(observation),
-        "severity": _severity_of(observation, rule),
+        "title": words.title,
+        "body": words.body,
+        "severity": words.severity,
         "drill": observation.standing != "actual",
-        "audience": (audience or Audience(everyone=True)).as_json(),
-        "plan": rule.plan if rule is not None else DEFAULT_PLAN,
+        "audience": (words.audience or Audience(everyone=True)).as_json(),
+        "plan": words.plan,
+        "ask": asdict(words.ask) if words.ask is not None else None,
+        "life_hours": words.life_hours,
         "expires_at": observation.expires_at.isoformat() if observation.expires_at else None,
     }
-
-
-def _body_of(observation: Observation) -> str:
-    """Its text, after where it is and how bad there, and before where more is said."""
-    worst = sorted((area for area in observation.areas if area.rank), key=lambda area: -area.rank)
-    where = [f"{area.name or area.code}：{area.words}" if area.words else area.name for area in worst[:_AREAS_NAMED]]
-    more = [f"（ほか {len(worst) - _AREAS_NAMED}）"] if len(worst) > _AREAS_NAMED else []
-    parts = ["\n".join(where + more), observation.body, observation.url]
-    return clean("\n\n".join(filter(None, parts)), BODY_MAX)
-
-
-def _severity_of(observation: Observation, rule: Rule | None) -> Severity:
-    if rule is not None and rule.severity is not None:
-        return rule.severity
-    return observation.severity if observation.severity != "unknown" else DEFAULT_SEVERITY
 
 
 def act_due(rt: Runtime) -> None:
@@ -365,10 +348,9 @@ def _notice_of(draft: Row, action: Action) -> Draft:
 
 
 def _alert_of(draft: Row, at: datetime) -> Draft:
-    """The post that alerts people. It stays open for a while, however soon its sender says that it is over: the steps
-    of its plan must have their time.
-    """
+    """The post that alerts people."""
     ends_at = datetime.fromisoformat(draft["expires_at"]) if draft["expires_at"] else None
+    life, ask = draft["life_hours"], draft["ask"]
     return Draft(
         board=draft["board"],
         title=draft["title"],
@@ -378,7 +360,8 @@ def _alert_of(draft: Row, at: datetime) -> Draft:
         drill=draft["drill"],
         severity=draft["severity"],
         plan=draft["plan"],
-        expires_at=min(ends_at, at + MAX_LIFE) if ends_at is not None and ends_at > at + DEFAULT_LIFE else None,
+        ask=Ask(ask["question"], tuple(Choice(**choice) for choice in ask["choices"])) if ask is not None else None,
+        expires_at=said_expiry(ends_at, at) or (at + timedelta(hours=life) if life is not None else None),
     )
 
 

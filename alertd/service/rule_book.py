@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from alertd.core.alert import Severity
 from alertd.core.audience import Audience
 from alertd.core.errors import Invalid
-from alertd.core.escalation import DEFAULT_PLAN
 from alertd.core.observation import Scale
 from alertd.core.rules import DEFAULT_CAP, Drills, Outcome, Rule, When, rules_faults
 from alertd.sources.mapping import MappingFaults, SourceMapping, read_mapping
@@ -47,7 +46,9 @@ class _Rule(_Strict):
     when: _When = _When()
     severity: Severity | None = None
     audience: _Audience | None = None
-    plan: StrictStr = DEFAULT_PLAN
+    plan: StrictStr | None = None
+    template: StrictStr | None = None
+    fill: dict[StrictStr, StrictStr] = {}
     board: StrictStr = "general"
     drills: Drills = "ignore"
     stop_seconds: StrictInt = 0

@@ -15,9 +15,11 @@ from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from alertd.core.ids import given_id_fault
 from alertd.core.observation import clean
 from alertd.core.rules import Rule
+from alertd.core.wording import wording_faults
 from alertd.service import observing, planning, polling
 from alertd.service.rule_book import read_mappings, read_rules
 from alertd.service.runtime import Actor, Runtime
+from alertd.service.templates import find_template
 from alertd.sources.base import Reader, Unproved, Unreadable
 from alertd.sources.certificates import Certificate, read_certificates
 from alertd.sources.registry import KINDS, MAPPED, POLLERS, READERS, SIGNED_KINDS, read
@@ -277,13 +279,9 @@ def save_book(rt: Runtime, actor: Actor, text: str, on_version: int | None = Non
 
     Raises Invalid with every fault, and Conflict when somebody has saved another one meanwhile.
     """
-    rules = read_rules(text)
     now = rt.now()
     with rt.store.write() as connection:
-        faults = [fault for index, rule in enumerate(rules) for fault in _rule_faults(connection, rt, index, rule)]
-        faults += _mapping_faults(connection, text)
-        if faults:
-            raise Invalid(faults)
+        rules = checked_rules(connection, rt, text)
         last = sources.books(connection, 1)
         if on_version is not None and on_version != (last[0]["id"] if last else 0):
             raise Conflict("somebody has saved other rules meanwhile: look at them, then save yours again")
@@ -291,6 +289,16 @@ def save_book(rt: Runtime, actor: Actor, text: str, on_version: int | None = Non
         book = sources.books(connection, 1)[0]
         _record(connection, rt, actor, "rules.save", str(book["id"]), {"rules": len(rules)})
     return {"version": book["id"], "text": text, "by": actor.person_id, "at": _time(now)}
+
+
+def checked_rules(connection: Connection, rt: Runtime, text: str) -> Sequence[Rule]:
+    """The rules in a book that could be put in force as it is. Raises Invalid with every fault."""
+    rules = read_rules(text)
+    faults = [fault for index, rule in enumerate(rules) for fault in _rule_faults(connection, rt, index, rule)]
+    faults += _mapping_faults(connection, text)
+    if faults:
+        raise Invalid(faults)
+    return rules
 
 
 def list_observations(
@@ -346,7 +354,13 @@ def _rule_faults(connection: Connection, rt: Runtime, index: int, rule: Rule) ->
         faults.append(("when.signed", f"nobody's signature is believed: give {rule.source!r} a certificate first"))
     if not posts.has_board(connection, rule.board):
         faults.append(("board", f"there is no board {rule.board!r}"))
-    if planning.resolve(connection, rt, rule.plan) is None:
+    template = find_template(connection, rule.template) if rule.template is not None else None
+    if rule.template is not None:
+        missing_template = [("template", f"there is no template {rule.template!r}")]
+        faults += wording_faults(rule, template) if template is not None else missing_template
+    if rule.do in ("draft", "alert") and rule.audience is None and template is not None and template.audience is None:
+        faults.append(("audience", "must say who is alerted: everyone, or at least one group"))
+    if rule.plan is not None and planning.resolve(connection, rt, rule.plan) is None:
         faults.append(("plan", f"there is no plan {rule.plan!r}"))
     if rule.audience is not None:
         known = people.parents(connection)

@@ -15,6 +15,8 @@ from alertd.service.runtime import Actor, Runtime
 from alertd.store import instance, people, templates
 
 _STANDARD: Final = {template_id: (name, template) for template_id, name, template in STANDARD_TEMPLATES}
+STANDARD: Final = {template_id: template for template_id, (_, template) in _STANDARD.items()}
+"""What comes with the software, by id."""
 _PLACE: Final = {template_id: place for place, template_id in enumerate(_STANDARD)}
 
 
@@ -55,6 +57,19 @@ def get_template(rt: Runtime, template_id: str) -> dict[str, Any]:
         name, template = _STANDARD[template_id]
         return _view(template_id, name, template.as_json())
     raise NotFound(f"there is no template {template_id!r}")
+
+
+def find_template(connection: Connection, template_id: str) -> Template | None:
+    """A template as it stands now, hidden or not."""
+    row = templates.get(connection, template_id)
+    if row is not None:
+        return Template.from_json(row["template"])
+    return STANDARD.get(template_id)
+
+
+def all_templates(connection: Connection) -> dict[str, Template]:
+    """Every template by id."""
+    return STANDARD | {row["id"]: Template.from_json(row["template"]) for row in templates.every(connection)}
 
 
 def put_template(

@@ -250,6 +250,7 @@ observations = Table(
     UniqueConstraint("incident_id", "reference", "version"),
     Index("ix_observations_state_due_at", "state", "due_at"),
     Index("ix_observations_rule_received_at", "rule", "received_at"),
+    Index("ix_observations_received_at", "received_at"),
 )
 
 boards = Table(

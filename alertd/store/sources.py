@@ -162,6 +162,22 @@ def page(connection: Connection, before: int | None, limit: int, *, only_open: b
     return [row._asdict() for row in rows]
 
 
+def bounds(connection: Connection, start: datetime, end: datetime) -> tuple[int, int] | None:
+    """The first and the last number among the observations that came from `start` on and before `end`."""
+    came = (observations.c.received_at >= start) & (observations.c.received_at < end)
+    row = connection.execute(select(func.min(observations.c.id), func.max(observations.c.id)).where(came)).one()
+    return (row[0], row[1]) if row[0] is not None else None
+
+
+def contents(connection: Connection, first: int, last: int, limit: int, source_id: str | None = None) -> list[Row]:
+    """What was observed (`id`, `source_id`, `content`, `received_at`) from one number to another, as it came."""
+    columns = (observations.c.id, observations.c.source_id, observations.c.content, observations.c.received_at)
+    query = select(*columns).where(observations.c.id.between(first, last)).order_by(observations.c.id).limit(limit)
+    if source_id is not None:
+        query = query.where(observations.c.source_id == source_id)
+    return [row._asdict() for row in connection.execute(query)]
+
+
 def due_polls(connection: Connection, now: datetime) -> list[Row]:
     """The sources that are to be asked now, and that nobody asks."""
     free = sources.c.leased_until.is_(None) | (sources.c.leased_until <= now)

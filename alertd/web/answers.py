@@ -360,6 +360,82 @@ class RuleBookAnswer(BaseModel):
     at: str | None
 
 
+class TallyAnswer(BaseModel):
+    """How many alerts there would have been; `messages`: their people, each counted for each alert."""
+
+    alerts: int
+    drills: int
+    nights: int
+    twice: int
+    needless: int
+    drafts: int
+    capped: int
+    messages: int
+    unreached: int
+
+
+class DayAnswer(TallyAnswer):
+    date: str
+
+
+class RuleAnswer(TallyAnswer):
+    source: str
+    rule: str
+
+
+class TwiceAnswer(BaseModel):
+    """With which alert before it, and why that counts."""
+
+    why: str
+    at: str
+    title: str
+
+
+class ReplayedAnswer(BaseModel):
+    """An alert that would have gone out, or a draft that would have waited."""
+
+    at: str
+    date: str
+    night: bool
+    received_at: str
+    source: str
+    incident: str
+    standing: str
+    rule: str
+    action: str
+    reason: str
+    sent: bool
+    title: str
+    body: str
+    severity: str
+    lack: str
+    hazard: str
+    people: int
+    twice: TwiceAnswer | None
+    needless: list[str]
+
+
+class ReplayAnswer(TallyAnswer):
+    """What rules would have made of what came. `cut_at`: from when on it was not played, for there was too much."""
+
+    observations: int
+    stopped: int
+    updates: int
+    stand_downs: int
+    board: int
+    changed_drafts: int
+    ignored: dict[str, int]
+    hours: list[int]
+    days: list[DayAnswer]
+    rules: list[RuleAnswer]
+    items: list[ReplayedAnswer]
+    left_out: int
+    faults: list[dict[str, str]]  # files that could not be read: at a shell
+    cut_at: str | None
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+
 class DecidedAnswer(BaseModel):
     """What became of an observation that waited. `fault`: why it still does."""
 

@@ -20,6 +20,7 @@ from alertd.service import (
     publishing,
     reaching,
     reminding,
+    replaying,
     revising,
     sources,
     templates,
@@ -30,7 +31,7 @@ from alertd.web import answers, models
 from alertd.web.bodies import IMPORT_MAX, read_body, require_media
 from alertd.web.context import in_thread, web_of
 from alertd.web.endpoints import CURSOR, LIMIT, Call, Endpoint, Header, Query, page_answer, read_limit
-from alertd.web.limits import TESTS
+from alertd.web.limits import REPLAYS, TESTS
 
 _ROOT: Final = "/api/v1"
 _DRY_RUN: Final = Query("dry_run", "true: say what would change, and change nothing", ("true", "false"))
@@ -343,6 +344,16 @@ async def put_rules(call: Call) -> Response:
     return JSONResponse(await in_thread(lambda: sources.save_book(rt, call.actor, body.text, body.on_version)))
 
 
+async def post_replay(call: Call) -> Response:
+    web, body = web_of(call.request), call.body
+    web.limits.spend(REPLAYS, call.actor.person_id)
+    days = replaying.span(web.rt, body.start, body.end)
+    played = await in_thread(
+        lambda: replaying.replay(web.rt, days, text=body.text, source=body.source, most=replaying.AT_ONCE)
+    )
+    return JSONResponse(played)
+
+
 async def get_observations(call: Call) -> Response:
     rt, limit = web_of(call.request).rt, read_limit(call.request)
     query = call.request.query_params
@@ -430,6 +441,8 @@ ENDPOINTS: Final = (
     Endpoint("GET", f"{_ROOT}/rules", Role.MANAGER, "The rules in force", get_rules, answers.RuleBookAnswer),
     Endpoint("PUT", f"{_ROOT}/rules", Role.ADMIN, "Put rules in force", put_rules, answers.RuleBookAnswer,
              models.RuleBookBody),
+    Endpoint("POST", f"{_ROOT}/rules/replay", Role.MANAGER, "What rules would have made of what came; sends nothing",
+             post_replay, answers.ReplayAnswer, models.ReplayBody),
     Endpoint("GET", f"{_ROOT}/observations", Role.MANAGER, "What sources said, and what became of it",
              get_observations, answers.PageAnswer[answers.ObservationAnswer], query=(CURSOR, LIMIT, _OPEN)),
     Endpoint("POST", f"{_ROOT}/observations/{{id}}/decision", Role.MANAGER, "Send what waits, or stop it",

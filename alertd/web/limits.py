@@ -27,6 +27,8 @@ CODES: Final = Limit("wrong sign-in codes", 10)
 # Whoever has many addresses still has too few guesses at ten digits that live for minutes. A town mistypes less.
 ALL_CODES: Final = Limit("wrong sign-in codes of all", 200)
 TESTS: Final = Limit("tests", 3)
+# Each may take a process for many seconds.
+REPLAYS: Final = Limit("replays", 10)
 
 
 class Limits:

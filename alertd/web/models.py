@@ -141,6 +141,17 @@ class RuleBookBody(Body):
     on_version: int | None = None
 
 
+class ReplayBody(Body):
+    """Days as dates, both with all of their hours; the last thirty when left out. `text`: rules instead of those in
+    force.
+    """
+
+    start: Annotated[str, Field(alias="from", max_length=10)] = ""
+    end: Annotated[str, Field(alias="to", max_length=10)] = ""
+    text: Annotated[str, Field(max_length=RULES_TEXT_MAX)] | None = None
+    source: Id | None = None
+
+
 class DecisionBody(Body):
     """What is to become of an observation that waits."""
 

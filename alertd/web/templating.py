@@ -163,6 +163,11 @@ class Page:
         """A Fault's message in the page's language."""
         return words.translate(message, self.language)
 
+    def faults(self, told: str | None) -> str:
+        """What a use case refused for, several faults in one, without the names that programs give to fields."""
+        parts = [part.partition(": ") for part in (told or "").split("; ")]
+        return " ".join(self.fault(message or whole) for whole, _, message in parts)
+
     def moment(self, at: datetime | str | None, style: str = "exact") -> Markup:
         """A time as people read it in this town, machine-readable too."""
         if at is None:

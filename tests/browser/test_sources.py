@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.test_accessibility import LOOKS, Looks
 from tests.browser.town import Town
 from tests.sources.signing import AGENCY, AUTHORITY
@@ -69,6 +69,16 @@ def test_sources_in_every_look(town: Town, visit: Visitor, language: str, theme:
     page.locator("button.big").click()
     page.locator("#faults").wait_for()
     look("rules, refused")
+    page.locator("#text").fill(RULES.format(source=source).replace('"draft"', '"alert"') + "most_per_hour = 1\n")
+    page.locator("button[value=try]").click()
+    page.locator(".calendar").first.wait_for()
+    page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    look("rules, tried")
+    page.locator("#from").fill("")
+    page.locator("#text").fill("[[rule]]")
+    page.locator("button[value=try]").click()
+    page.locator("#faults").wait_for()
+    look("rules, not to be tried")
     look.assert_nothing_found()
 
 
@@ -83,3 +93,24 @@ def test_a_manager_sends_what_waits(town: Town, visit: Visitor) -> None:
     waiting.get_by_role("button", name="【本番】実際の警報として送信").click()
     expect(boss.locator("h1")).to_contain_text("浸水しています")
     expect(boss.locator(".banner")).to_contain_text("実際の警報")
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_a_manager_tries_rules_on_what_came(town: Town, visit: Visitor, size: dict[str, int]) -> None:
+    """A day of the calendar leads to what would have gone out on it; without JavaScript too."""
+    source = f"tried-{size['width']}"
+    secret = settle(town, source)
+    observe(town, source, secret, title="堤防を越えました", body="高台へ")
+    boss = visit("boss", viewport=size, java_script_enabled=False)
+    boss.goto(f"{town.url}/rules")
+    boss.get_by_role("link", name="過去の受信で規則を試す").click()
+    expect(boss.locator(".totals")).to_contain_text("確認待ちの下書き")
+    day = boss.locator("a.cal-day").last
+    day.click()
+    listed = boss.locator(f"{boss.url[boss.url.index('#') :]} + ul .person", has_text="堤防を越えました")
+    expect(listed).to_be_visible()
+    expect(listed).to_contain_text("確認待ち")
+    expect(listed).to_contain_text("[水位]")
+    box = boss.locator(".calendar").first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= size["width"]

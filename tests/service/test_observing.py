@@ -1,16 +1,19 @@
 """From what a source says to what people get: once, in order, and as what it is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from alertd.core.alert import Ask, Choice
+from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from alertd.core.observation import Area, Observation
 from alertd.core.roles import Role
-from alertd.service import observing, posting, revising, sources, watching
+from alertd.core.template import Template
+from alertd.service import directory, observing, posting, revising, sources, templates, watching
 from alertd.service.observing import Taken, act, act_due, settle
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
@@ -358,3 +361,114 @@ def test_managers_are_told_that_something_waits(town: Runtime, clock: Clock) -> 
     rule(town, ALERT)
     take(town, "board", [observation(id="r", incident="r", title="すぐ送る")])
     assert len(notices()) == 3
+
+
+TEMPLATE = Template(
+    "ja",
+    "flood",
+    "避難：{areas}",
+    "{場所}へ。{body}",
+    severity="severe",
+    ask=Ask("無事ですか", (Choice("safe", "無事"),)),
+    audience=Audience(groups=("bousai",)),
+    life_hours=3,
+)
+BY_TEMPLATE = (
+    '[[rule]]\nname = "t"\nsource = "board"\ndo = "{do}"\ntemplate = "flee"\nfill = {{ "場所" = "{{fields.place}}" }}\n'
+)
+
+
+def by_template(town: Runtime, do: str = "alert", more: str = "") -> None:
+    directory.put_group(town, BOSS, "bousai", "防災課", None, [])
+    move_in(town, "jiro", groups=("bousai",))
+    templates.put_template(town, BOSS, "flee", "避難", TEMPLATE)
+    rule(town, BY_TEMPLATE.format(do=do) + more)
+
+
+def flood(version: int, rank: int, **changes: Any) -> Observation:
+    said = {"scale": "level", "title": "大雨", "body": "急いで", "fields": {"place": "高台"}}
+    return later(version, areas=(Area("1", "西予市", rank),), **{**said, **changes})
+
+
+def read(town: Runtime) -> Mapping[str, Any]:
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    return watching.read_alert(town, BOSS, alert["id"])
+
+
+def test_a_template_words_the_alert_and_says_to_whom(town: Runtime) -> None:
+    by_template(town)
+    take(town, "board", [flood(1, 3)])
+    alert = read(town)
+    assert (alert["title"], alert["body"], alert["severity"]) == ("避難：西予市", "高台へ。急いで", "severe")
+    assert (alert["recipients"], alert["ask"]["question"]) == (1, "無事ですか")
+    left = datetime.fromisoformat(alert["expires_at"]) - town.now()
+    assert round(left.total_seconds()) == 3 * 3_600
+    # What is worse calls people again; what is better, or over, has nothing to call them to.
+    take(town, "board", [flood(2, 5, body="すぐに")])
+    assert (read(town)["title"], read(town)["body"]) == ("避難：西予市", "高台へ。すぐに")
+    take(town, "board", [flood(3, 2)])
+    assert read(town)["title"] == "大雨"
+    take(town, "board", [flood(4, 0, kind="withdrawn", title="解除")])
+    assert told(town) == [("解除", "cancelled", False)]
+
+
+def test_what_leaves_a_hole_waits_and_says_why(town: Runtime) -> None:
+    by_template(town)
+    take(town, "board", [flood(1, 3, fields={})])
+    [waiting] = kept(town)
+    assert (told(town), waiting["state"], waiting["due_at"]) == ([], "waiting", None)
+    assert waiting["fault"] == "template: has nothing to put in place of 場所"
+    act_due(town)
+    assert told(town) == []
+    # A yes sends what was shown: the source's own words, and no braces.
+    assert settle(town, HAND, waiting["observation"], send=True)["state"] == "done"
+    assert told(town) == [("大雨", "active", False)]
+    assert "{" not in read(town)["body"]
+    # Those who have it hear that it got worse, whether its template can be filled or not.
+    take(town, "board", [flood(2, 5, fields={}, title="とても大雨")])
+    assert told(town) == [("とても大雨", "active", False)]
+
+
+def test_what_takes_the_place_of_an_alert_that_waits_is_worded_like_it(town: Runtime, clock: Clock) -> None:
+    by_template(town, more="stop_seconds = 60\n")
+    take(town, "board", [flood(1, 4), flood(2, 3, body="落ち着いて")])
+    assert course(town) == ["alert rule superseded", "alert better due"]
+    take(town, "board", [flood(3, 4, fields={})])
+    clock.move(seconds=61)
+    act_due(town)
+    assert told(town) == []
+    assert kept(town)[-1]["state"] == "waiting"
+    take(town, "board", [flood(4, 5, body="今すぐ")])
+    settle(town, HAND, kept(town)[-1]["observation"], send=True)
+    assert (read(town)["title"], read(town)["body"]) == ("避難：西予市", "高台へ。今すぐ")
+
+
+def test_a_drill_by_a_template_stays_a_drill(town: Runtime) -> None:
+    by_template(town, more='drills = "drill"\n')
+    take(town, "board", [flood(1, 3, standing="drill")])
+    assert told(town) == [("避難：西予市", "active", True)]
+
+
+def test_a_template_that_is_gone_sends_nothing_by_itself(town: Runtime) -> None:
+    by_template(town)
+    templates.delete_template(town, BOSS, "flee")
+    take(town, "board", [flood(1, 3)])
+    assert told(town) == []
+    assert kept(town)[0]["fault"] == "template: there is no template 'flee'"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (BY_TEMPLATE.format(do="alert").replace('"flee"', '"flew"'), "rule.0.template"),
+        (BY_TEMPLATE.format(do="alert").replace("fill", "#"), "rule.0.template"),
+        (BY_TEMPLATE.format(do="alert").replace("fields.place", "place"), "rule.0.fill.場所"),
+        (BY_TEMPLATE.format(do="alert").replace('template = "flee"', EVERYONE), "rule.0.fill"),
+        (BY_TEMPLATE.format(do="alert").replace('"flee"', '"callout-ja"').partition("fill")[0], "rule.0.audience"),
+    ],
+)
+def test_a_rule_whose_template_cannot_be_filled_is_not_saved(town: Runtime, text: str, field: str) -> None:
+    by_template(town)
+    with pytest.raises(Invalid) as caught:
+        rule(town, text)
+    assert field in [name for name, _ in caught.value.details]

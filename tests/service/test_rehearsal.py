@@ -25,7 +25,7 @@ def rules_test(directory: Path, *arguments: str, rules: str = RULES, lang: str =
     done = subprocess.run(
         [sys.executable, "-m", "alertd", "rules", "test", "--rules", str(book), *arguments],
         cwd=directory,
-        env={**os.environ, "LANG": lang},
+        env={**os.environ, "LANG": lang, "ALERTD_TIME_ZONE": "Asia/Tokyo"},
         capture_output=True,
         text=True,
     )
@@ -90,3 +90,31 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     assert "rule.0.source: Field required" in fault
     status, _, fault = rules_test(tmp_path, "missing.cap")
     assert (status, fault) == (2, "cannot read missing.cap: No such file or directory\n")
+
+
+TEMPLATE = """
+[[rule]]
+name = "tsunami"
+source = "cap"
+do = "alert"
+audience = { everyone = true }
+template = "landslide-ja"
+fill = { "時刻" = "{time}", "対象地区" = "{FILL}", "避難場所" = "中央公民館" }
+"""
+
+
+def test_it_shows_the_words_of_a_template(tmp_path: Path) -> None:
+    issued, _, lifted = messages(tmp_path)
+    book = TEMPLATE.replace("FILL", "title")
+    status, out, _ = rules_test(tmp_path, issued, lifted, rules=book)
+    assert status == 0
+    first, title, *_ = out.splitlines()
+    assert (first[:5], title) == ("alert", "    土砂災害警戒情報：津波警報")
+    assert "    18:00、津波警報に土砂災害警戒情報が発表されました。" in out
+    # Its end is in the words of whoever ended it.
+    [_, ended] = json.loads(rules_test(tmp_path, "--json", issued, lifted, rules=book)[1])
+    assert (ended["action"], ended["says"]["title"]) == ("stand-down", "津波警報")
+    _, out, _ = rules_test(tmp_path, issued, rules=TEMPLATE.replace("FILL", "fields.x"))
+    assert out.splitlines()[1:] == ["    !! template: has nothing to put in place of 対象地区"]
+    _, out, _ = rules_test(tmp_path, issued, rules=book.replace("landslide-ja", "ours"))
+    assert out.splitlines()[1:] == ["    !! template: there is no template 'ours'"]

@@ -60,6 +60,8 @@ def test_a_book_is_read_in_its_order() -> None:
         ('tsunami = "warning"', 'tsunami = "huge"', "rule.0.when.at_least.tsunami"),
         ('drills = "drill"', 'drills = "real"', "rule.0.drills"),
         ("signed = true", "signed = 1", "rule.0.when.signed"),
+        ('do = "board"', 'do = "board"\nfill = { a = "b" }', "rule.1.fill"),
+        ('do = "board"', 'do = "board"\ntemplate = 1', "rule.1.template"),
         ("[[rule]]", "[[rule]", "rules"),
         ('name = "rest"', 'name = "津波"', "rule.1.name"),
     ],

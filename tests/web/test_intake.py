@@ -169,3 +169,18 @@ async def test_pages_of_observations_follow_each_other(town: Town) -> None:
     rest = (await town.call("manager", "GET", f"/observations?limit=2&cursor={first['next']}")).body
     assert [each["id"] for each in first["items"] + rest["items"]] == ["2", "1", "0"]
     assert rest["next"] is None
+
+
+async def test_rules_are_tried_on_what_came(town: Town) -> None:
+    secret = await make(town, "own", "program", do="board")
+    await send(town, "own", secret, sent())
+    path, text = "/rules/replay", RULES.format(source="own", do="alert")
+    assert (await town.call("viewer", "POST", path, {})).status == 403
+    assert (await town.call("manager", "POST", path, {})).body["alerts"] == 0
+    tried = (await town.call("manager", "POST", path, {"text": text})).body
+    assert (tried["observations"], tried["alerts"], [item["title"] for item in tried["items"]]) == (1, 1, ["浸水"])
+    assert (await town.call("manager", "GET", "/rules")).body["text"] != text
+    assert await alerts(town) == []
+    for body, field in (({"from": "x"}, "from"), ({"text": "["}, "rules"), ({"source": "fax"}, "source")):
+        refused = await town.call("manager", "POST", path, body)
+        assert (refused.status, refused.error["details"][0]["field"]) == (422, field)

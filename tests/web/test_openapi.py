@@ -96,6 +96,7 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("PUT", f"/sources/{post}/watch"): {},
         ("PUT", f"/sources/{post}/certificates"): {"certificates": ""},
         ("PUT", "/rules"): {"text": ""},
+        ("POST", "/rules/replay"): {"from": "2026-01-01"},
         ("POST", f"/observations/{post}/decision"): {"send": False},
         ("POST", "/tokens"): {"person": "robot", "role": "staff"},
         ("POST", "/me/subscriptions"): {

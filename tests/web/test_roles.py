@@ -46,6 +46,7 @@ CONTRACT = {
     "PUT /api/v1/sources/{id}/certificates": Role.ADMIN,
     "GET /api/v1/rules": Role.MANAGER,
     "PUT /api/v1/rules": Role.ADMIN,
+    "POST /api/v1/rules/replay": Role.MANAGER,
     "GET /api/v1/observations": Role.MANAGER,
     "POST /api/v1/observations/{id}/decision": Role.MANAGER,
     "POST /api/v1/tokens": Role.ADMIN,

@@ -16,7 +16,7 @@ from alertd.web.security import check_csrf, check_origin
 
 CSRF_FIELD = "csrf"
 FILL: Final = "fill-"  # before the names of a template's fields
-_WORDS: Final = ("name", "title", "body", "question", "choices", "comment")
+_WORDS: Final = ("name", "title", "body", "question", "choices", "comment", "text")
 
 
 class Form:

@@ -95,7 +95,7 @@ async def _sources_page(
         came = sources.list_observations(rt, before=before, limit=PAGE_SIZE + 1)
         return {
             "waiting": [
-                {**each, "fault": _worded(page, each["fault"])}
+                {**each, "fault": page.faults(each["fault"])}
                 for each in sources.list_observations(rt, limit=PAGE_SIZE, only_open=True)
             ],
             "came": came[:PAGE_SIZE],
@@ -118,12 +118,6 @@ async def _sources_page(
         states=OBSERVED_STATES,
         reasons={reason.value: REASON_WORDS[reason].in_language(page.language) for reason in Reason},
     )
-
-
-def _worded(page: Page, fault: str | None) -> str:
-    """What kept an observation from being sent, without the names that programs give to fields."""
-    parts = [part.partition(": ") for part in (fault or "").split("; ")]
-    return " ".join(page.fault(told or whole) for whole, _, told in parts)
 
 
 async def _rules_page(

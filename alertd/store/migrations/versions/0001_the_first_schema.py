@@ -657,6 +657,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_observations_incident_id"), "observations", ["incident_id"], unique=False)
     op.create_index(op.f("ix_observations_reference"), "observations", ["reference"], unique=False)
+    op.create_index("ix_observations_received_at", "observations", ["received_at"], unique=False)
     op.create_index("ix_observations_rule_received_at", "observations", ["rule", "received_at"], unique=False)
     op.create_index("ix_observations_state_due_at", "observations", ["state", "due_at"], unique=False)
     # ### end Alembic commands ###
