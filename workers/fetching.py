@@ -92,7 +92,7 @@ class HttpFetch:
         except TimeoutError:
             raise Unfetched(f"{where} did not answer within {_SECONDS:.0f} s") from None
         except (aiohttp.ClientError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
-            raise Unfetched(f"{where}: {str(error) or type(error).__name__}") from None
+            raise Unfetched(f"{where} cannot be reached: {_why(error)}") from None
 
 
 async def _whole(answer: aiohttp.ClientResponse, most: int, where: str) -> bytes:
@@ -104,6 +104,12 @@ async def _whole(answer: aiohttp.ClientResponse, most: int, where: str) -> bytes
             raise Unfetched(f"{where} answered with more than {most} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+def _why(error: Exception) -> str:
+    """What was wrong, without what the address says already."""
+    cause = getattr(error, "os_error", None) or error
+    return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
 
 
 def _told(answer: Any) -> str:

@@ -335,6 +335,27 @@ _REFUSALS: Final = tuple(
             marked("Use 1 to %(most)s letters, digits or . @ + - _ and begin with a letter or digit."),
         ),
         (r"must be 1 to (?P<most>\d+)", marked("Use 1 to %(most)s.")),
+        (r"(?P<where>.+?) cannot be reached: (?P<why>.*)", marked("%(where)s cannot be reached (%(why)s).")),
+        (
+            r"(?P<where>.+?) did not answer within (?P<seconds>\d+) s",
+            marked("%(where)s did not answer within %(seconds)s seconds."),
+        ),
+        (
+            r"(?P<where>.+?) answered (?P<status>40[13].*)",
+            marked("%(where)s refuses: %(status)s. Check the login, password or token, and what it may read."),
+        ),
+        (
+            r"(?P<where>.+?) answered 30\d, and sends us elsewhere, to (?P<place>.*): that is not followed",
+            marked(
+                "%(where)s sends us elsewhere, which is not followed: %(place)s. "
+                "Write that address if it is the right one."
+            ),
+        ),
+        (r"(?P<where>.+?) answered (?P<status>\d+ .*)", marked("%(where)s answered: %(status)s.")),
+        (
+            r"(?:.*: )?'(?P<host>[^']+)' is not a push service that this installation knows",
+            marked("%(host)s is not among the hosts that may be asked: the operator names it in ALERTD_SOURCE_HOSTS."),
+        ),
     )
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -39,14 +40,14 @@ async def towns(data_dir: Path) -> AsyncIterator[tuple[Town, Town]]:
         yield first, second
 
 
-async def alerts(town: Town) -> list[tuple[str, str, str, str, int, bool]]:
+async def alerts(town: Town) -> list[tuple[Any, ...]]:
     _, page = await town.call("GET", "/alerts")
     names = ("title", "body", "severity", "state", "revision", "drill")
-    return [tuple(each[name] for name in names) for each in page["items"]]  # type: ignore[misc]
+    return [tuple(each[name] for name in names) for each in page["items"]]
 
 
 async def until_alike(first: Town, second: Town, count: int) -> None:
-    found = []
+    found: list[Any] = []
 
     async def check() -> bool:
         found[:] = [await alerts(first), await alerts(second)]

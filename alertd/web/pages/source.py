@@ -114,6 +114,7 @@ async def source_page(
         may_be_asked=kind in POLLERS,
         url=f"{page.web.rt.public_url}/api/v1/sources/{source_id}",
         secret=secret,
+        worded=page.fault,
         saved=saved,
         may_be_signed=kind in SIGNED_KINDS,
         certified=page.request.query_params.get("told") == "certificates",

@@ -111,6 +111,7 @@ async def _sources_page(
         before=before,
         told=page.request.query_params.get("told", ""),
         kinds=KINDS,
+        worded=page.fault,
         name=name,
         kind=kind,
         faults=faults or {},
