@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
 from channels.push_crypto import generate_key, load_key
-from channels.push_hosts import PushHosts
+from channels.push_hosts import ANYWHERE, PushHosts, url_fault
 from config.settings import Settings, load
 
 DEFAULT_PORT: Final = 8000
@@ -41,6 +42,7 @@ class Parts:
     bell: RedisBell
     redis_url: str
     source_hosts: PushHosts
+    webhook_hosts: PushHosts
 
     def close(self) -> None:
         self.bell.close()
@@ -63,10 +65,14 @@ def _judge(settings: Settings) -> list[tuple[str, str]]:
             faults += [fault for fault in error.faults if fault not in faults]  # what both share is told once
     if settings.bounce_listen is not None and "MAIL_BOUNCES" not in settings.channels:
         faults.append(("MAIL_BOUNCES", "name the address that bounces go to: BOUNCE_LISTEN takes them in"))
-    try:
-        PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
-    except ValueError as error:
-        faults.append(("SOURCE_HOSTS", str(error)))
+    for name, value, known in (
+        ("SOURCE_HOSTS", settings.source_hosts, SOURCE_HOSTS),
+        ("WEBHOOK_HOSTS", settings.webhook_hosts, ANYWHERE),
+    ):
+        try:
+            PushHosts.parse(value, known)
+        except ValueError as error:
+            faults.append((name, str(error)))
     try:
         _given_vapid(settings)
     except ValueError as error:
@@ -123,6 +129,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
     source_hosts = PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
+    webhook_hosts = PushHosts.parse(settings.webhook_hosts, ANYWHERE)
     rt = Runtime(
         store=store,
         bell=bell,
@@ -131,6 +138,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         self_test=settings.self_test,
         roles=roles(settings),
         host_fault=lambda url: source_hosts.fault(URL(url)),
+        webhook_fault=partial(url_fault, webhook_hosts),
         tokens=installation.tokens,
         public_url=url,
         organisation=settings.organisation,
@@ -142,7 +150,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
     seconds = registry.configure_second(settings.channels, context)
-    return Parts(settings, installation, channels, seconds, keys[0], rt, bell, redis, source_hosts)
+    return Parts(settings, installation, channels, seconds, keys[0], rt, bell, redis, source_hosts, webhook_hosts)
 
 
 def _given_vapid(settings: Settings) -> VapidPair | None:

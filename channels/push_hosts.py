@@ -19,6 +19,8 @@ BIG_PUSH_SERVICES: Final = (
     "*.push.apple.com",
     "*.notify.windows.com",
 )
+ANYWHERE: Final = ("*",)
+"""Known hosts for where an administrator says where to: every one on the public Internet, and those inside by port."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _IPV6_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that has been given out
 _FOUND_SECONDS: Final = 10.0
@@ -65,6 +67,8 @@ class PushHosts:
                 raise ValueError(f"{entry!r} should be a host, *.host or host:port")
             if colon and host.startswith("*"):
                 raise ValueError(f"{entry!r}: a port needs one exact host")
+            if not colon and known is ANYWHERE:
+                raise ValueError(f"{entry!r} should be host:port; public hosts need not be named")
             if colon:
                 sockets.add((bare, int(port)))
             else:
@@ -84,13 +88,30 @@ class PushHosts:
             return "must be https on port 443"
         if host not in self._patterns and not self._has_pattern_for(host):
             return f"{host!r} is not a push service that this installation knows"
+        # "127.1", "2130706433" and "127.0.0.1." are addresses to the system, and no names that could be looked up.
+        if host.replace(".", "").isdigit() and not is_ip(host):
+            return f"{host!r} is not a public address"
         if is_ip(host) and not is_public(host):
             return f"{host!r} is not a public address"
         return None
 
     def _has_pattern_for(self, host: str) -> bool:
         labels = host.split(".")
-        return any(f"*.{'.'.join(labels[depth:])}" in self._patterns for depth in range(1, len(labels)))
+        wide = {f"*.{'.'.join(labels[depth:])}" for depth in range(1, len(labels))}
+        return not wide.isdisjoint(self._patterns) or ANYWHERE[0] in self._patterns
+
+
+def url_fault(hosts: PushHosts, url: str) -> str | None:
+    """What is wrong with an address that somebody typed, before its name is looked up; None when nothing is."""
+    try:
+        parsed = URL(url)
+        if not parsed.host or parsed.fragment or parsed.scheme not in ("http", "https"):
+            return "must be an https address"
+    except ValueError:
+        return "must be an https address"
+    if parsed.user is not None or parsed.password is not None:
+        return "must not carry a user or a password"
+    return hosts.fault(parsed)
 
 
 class GuardedResolver:

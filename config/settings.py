@@ -76,6 +76,8 @@ class Settings:
     """When the daily self-test goes out, in `time_zone`; None: never."""
     source_hosts: str
     """Which hosts sources may be asked at, beside those that are known: unchecked, as `host`, `*.host`, `host:port`."""
+    webhook_hosts: str
+    """Which hosts inside webhooks may lead to: unchecked, as `host:port`."""
     bounce_listen: BounceListen | None
     """None: bounces go elsewhere."""
     channels: Mapping[str, str] = field(repr=False)
@@ -115,6 +117,7 @@ def load(
         region=reader.take("REGION", _region, "JP"),
         self_test=reader.take("SELF_TEST", _time_of_day, time(10, 0)),
         source_hosts=reader.take("SOURCE_HOSTS", _text, ""),
+        webhook_hosts=reader.take("WEBHOOK_HOSTS", _text, ""),
         bounce_listen=reader.take("BOUNCE_LISTEN", _bounce_listen, None),
         channels=MappingProxyType({name: value for name, value in channels.items() if value is not None}),
     )

@@ -14,6 +14,7 @@ from alertd.service import heartbeat
 from workers.clock import Clock
 from workers.fetching import HttpFetch
 from workers.poller import PollerProcess
+from workers.teller import Teller
 from workers.worker import WorkerProcess
 
 
@@ -65,11 +66,17 @@ async def _poll(parts: Parts, worker_id: str) -> None:
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)
-    fetch = HttpFetch(parts.source_hosts, f"alertd/{__version__}")
+    agent = f"alertd/{__version__}"
+    fetch = HttpFetch(parts.source_hosts, agent)
+    # One message at a time for each webhook: those that do not answer keep no connection from the others.
+    http = HttpFetch(parts.webhook_hosts, agent, per_host=0)
     try:
-        await PollerProcess(parts.rt, worker_id, fetch, parts.settings.tick_seconds).run(stopping)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(PollerProcess(parts.rt, worker_id, fetch, parts.settings.tick_seconds).run(stopping))
+            group.create_task(Teller(parts.rt, http.tell, parts.settings.tick_seconds).run(stopping))
     finally:
         await fetch.close()
+        await http.close()
 
 
 def _parse() -> argparse.Namespace:

@@ -1,9 +1,10 @@
-"""HTTP to where sources are asked: the operator's hosts alone, no redirects, everything within bounds."""
+"""HTTP to others: where sources are asked and webhooks lead, no other hosts, no redirects, everything within bounds."""
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -44,12 +45,12 @@ class _Guard(AbstractResolver):
 
 
 class HttpFetch:
-    """Asks with connections that are kept. Built in the loop that it is used in."""
+    """Asks with connections that are kept. Built in the loop that it is used in. `per_host` 0: as many as need be."""
 
-    def __init__(self, hosts: PushHosts, agent: str) -> None:
+    def __init__(self, hosts: PushHosts, agent: str, per_host: int = _PER_HOST) -> None:
         self._hosts = hosts
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=_Guard(hosts), limit_per_host=_PER_HOST),
+            connector=aiohttp.TCPConnector(resolver=_Guard(hosts), limit_per_host=per_host),
             timeout=aiohttp.ClientTimeout(total=_SECONDS, sock_connect=_CONNECT_SECONDS),
             headers={"User-Agent": agent},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -68,6 +69,27 @@ class HttpFetch:
         most: int = MESSAGE_MAX,
         accepted: Collection[int] = (200,),
     ) -> Answer:
+        async with self._asked(method, url, headers, body) as (answer, where):
+            if answer.status not in accepted:
+                raise Unfetched(f"{where} answered {_told(answer)}")
+            return Answer(
+                answer.status,
+                {name.lower(): value for name, value in answer.headers.items()},
+                await _whole(answer, most, where),
+            )
+
+    async def tell(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """POST something; the status that it is answered with, and that in words. What else the answer says is not
+        read. Raises Unfetched.
+        """
+        async with self._asked("POST", url, headers, body) as (answer, where):
+            return answer.status, f"{where} answered {_told(answer)}"
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
+        """The head of an answer, and whose it is. Raises Unfetched, also for what goes wrong while it is read."""
         try:
             target = URL(url)
         except ValueError:
@@ -80,13 +102,7 @@ class HttpFetch:
             async with self._session.request(
                 method, target, headers=dict(headers or {}), data=body, allow_redirects=False
             ) as answer:
-                if answer.status not in accepted:
-                    raise Unfetched(f"{where} answered {_told(answer)}")
-                return Answer(
-                    answer.status,
-                    {name.lower(): value for name, value in answer.headers.items()},
-                    await _whole(answer, most, where),
-                )
+                yield answer, where
         except BlockedAddress as error:
             raise Unfetched(str(error)) from None
         except TimeoutError:

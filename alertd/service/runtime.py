@@ -49,6 +49,7 @@ class Runtime:
     self_test: time | None = None  # when the daily self-test goes out, local; None: never
     roles: tuple[str, ...] = ("clock", "web", "poller")  # what is to run beside a worker for each channel
     host_fault: Callable[[str], str | None] = lambda _url: None  # why no source may be asked at a URL, if so
+    webhook_fault: Callable[[str], str | None] = lambda _url: None  # why nothing may be told to a URL, if so
     clock: ProcessClock | None = None  # what `now` comes from where there are other processes to compare it with
 
     def require_room(self) -> None:

@@ -189,6 +189,7 @@ class Event:
     offset: int
     alert_id: str
     facts: Mapping[str, Any]
+    at: datetime
 
 
 def append_event(connection: Connection, alert_id: str, facts: Mapping[str, Any], now: datetime) -> int:
@@ -204,7 +205,7 @@ def append_event(connection: Connection, alert_id: str, facts: Mapping[str, Any]
 def events_after(connection: Connection, offset: int, limit: int) -> list[Event]:
     """The next events after `offset`, in order."""
     query = select(events).where(events.c.offset > offset).order_by(events.c.offset).limit(limit)
-    return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query)]
+    return [Event(row.offset, row.alert_id, row.facts, row.created_at) for row in connection.execute(query)]
 
 
 def events_for(
@@ -227,7 +228,9 @@ def events_for(
         query = query.join(alerts, alerts.c.id == events.c.alert_id).where(or_(alerts.c.kind == "alert", mine))
     else:
         query = query.where(mine)
-    return [Event(row.offset, row.alert_id, row.facts) for row in connection.execute(query.limit(limit))]
+    return [
+        Event(row.offset, row.alert_id, row.facts, row.created_at) for row in connection.execute(query.limit(limit))
+    ]
 
 
 def busy(connection: Connection, alert: Row, among_steps: Collection[int], numbers: Sequence[int]) -> set[str]:

@@ -1,11 +1,11 @@
-"""What is kept for a month and asked for by nobody afterwards: receipts, replies, keys, and what was fetched."""
+"""What is kept for a month and then asked for by nobody: receipts, replies, keys, what was fetched and told."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from alertd.store.schema import fetched, idempotency, receipts, replies
+from alertd.store.schema import fetched, idempotency, receipts, replies, webhook_messages
 
 KEPT: Final = timedelta(days=30)
 BATCH: Final = 5_000  # rows of each kind: so many are deleted within moments
@@ -22,6 +22,7 @@ def clear(connection: Connection, now: datetime, batch: int = BATCH) -> bool:
         (idempotency, idempotency.c.created_at),
         (replies, replies.c.received_at),
         (fetched, fetched.c.fetched_at),
+        (webhook_messages, webhook_messages.c.created_at),
     ):
         key = list(table.primary_key.columns)
         some = select(*key).where(at < before).limit(batch)

@@ -253,6 +253,55 @@ observations = Table(
     Index("ix_observations_received_at", "received_at"),
 )
 
+# Whom others' systems are told through. `secret` is kept as it is: it signs.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("url", String(2_000), nullable=False),
+    Column("types", JSON, nullable=False),  # what it is told of
+    Column("secret", String(100), nullable=False),
+    Column("earlier_secret", String(100)),
+    Column("earlier_until", UtcDateTime),  # until then the earlier one signs as well
+    Column("cursor", BigInteger, nullable=False),  # the last event that was made into a message, if it was to be
+    Column("made_by", Id, nullable=False),
+    made_at(),
+    Column("succeeded_at", UtcDateTime),
+    Column("failed_at", UtcDateTime),
+    Column("fault", String(500)),  # what was wrong at `failed_at`
+    Column("failures", Integer, nullable=False),  # one after another
+    Column("disabled_at", UtcDateTime),  # when the other side said that it is gone
+    Column("leased_until", UtcDateTime),  # somebody tells it something until then
+)
+
+webhook_messages = Table(
+    "webhook_messages",
+    metadata,
+    Column("id", Serial, primary_key=True),  # in the order in which a webhook is to hear of them
+    Column("reference", Id, nullable=False, unique=True),  # the same at every attempt
+    Column("webhook_id", Id, ForeignKey("webhooks.id"), nullable=False),
+    Column("alert_id", Id),  # null: it is about none, it only tries the line
+    Column("type", Word, nullable=False),
+    Column("body", Text, nullable=False),  # the very characters that are signed
+    Column("state", Word, nullable=False),  # due | done | failed
+    Column("tries", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    made_at(),
+    Index("ix_webhook_messages_state_webhook_id_alert_id", "state", "webhook_id", "alert_id"),
+    Index("ix_webhook_messages_created_at", "created_at"),
+)
+
+# The alerts whose counts and whose end a webhook still waits for.
+webhook_alerts = Table(
+    "webhook_alerts",
+    metadata,
+    Column("webhook_id", Id, ForeignKey("webhooks.id"), primary_key=True),
+    Column("alert_id", Id, primary_key=True),
+    Column("state", Word, nullable=False),  # of the alert, as it was last told
+    Column("counts", JSON),  # as they were last told; null: never, or nobody knows whether they arrived
+    Column("look_at", UtcDateTime, nullable=False, index=True),
+)
+
 boards = Table(
     "boards",
     metadata,

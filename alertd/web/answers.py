@@ -4,6 +4,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
+from alertd.core import webhook
 from alertd.core.alert import Severity
 from alertd.core.delivery import State
 from alertd.core.escalation import To
@@ -349,6 +350,32 @@ class SourceAnswer(BaseModel):
 class SecretAnswer(BaseModel):
     id: str
     secret: str
+
+
+class WebhookAnswer(BaseModel):
+    """A webhook: when it was last told something, and what was wrong when that last went wrong.
+
+    `failures`: since it last took something. `waiting`: messages that it is still to hear; `given_up`: those that it
+    never heard in the last month. `disabled_at`: when it said that it is gone.
+    """
+
+    id: str
+    url: str
+    types: list[webhook.Type]
+    created_at: str
+    succeeded_at: str | None
+    failed_at: str | None
+    fault: str | None
+    failures: int
+    waiting: int
+    given_up: int
+    disabled_at: str | None
+
+
+class PingAnswer(BaseModel):
+    """`message`: the webhook-id of what is on its way."""
+
+    message: str
 
 
 class RuleBookAnswer(BaseModel):

@@ -25,6 +25,7 @@ from alertd.service import (
     sources,
     templates,
     watching,
+    webhooks,
 )
 from alertd.service.acknowledging import wish_of
 from alertd.web import answers, models
@@ -334,6 +335,34 @@ async def put_certificates(call: Call) -> Response:
     return JSONResponse({"items": items})
 
 
+async def get_webhooks(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"items": await in_thread(lambda: webhooks.list_webhooks(rt)), "next": None})
+
+
+async def post_webhook(call: Call) -> Response:
+    rt, body = web_of(call.request).rt, call.body
+    made = await in_thread(lambda: webhooks.make_webhook(rt, call.actor, body.id, body.url, body.types))
+    return JSONResponse({"id": made.id, "secret": made.secret}, 201)
+
+
+async def post_webhook_secret(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    made = await in_thread(lambda: webhooks.renew_secret(rt, call.actor, call.path("id")))
+    return JSONResponse({"id": made.id, "secret": made.secret}, 201)
+
+
+async def post_ping(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    return JSONResponse({"message": await in_thread(lambda: webhooks.ping(rt, call.actor, call.path("id")))}, 202)
+
+
+async def delete_webhook(call: Call) -> Response:
+    rt = web_of(call.request).rt
+    await in_thread(lambda: webhooks.delete_webhook(rt, call.actor, call.path("id")))
+    return Response(status_code=204)
+
+
 async def get_rules(call: Call) -> Response:
     rt = web_of(call.request).rt
     return JSONResponse((await in_thread(lambda: sources.read_book(rt)))[0])
@@ -438,6 +467,16 @@ ENDPOINTS: Final = (
              answers.SecretAnswer, status=201),
     Endpoint("PUT", f"{_ROOT}/sources/{{id}}/certificates", Role.ADMIN, "Say whose signatures are believed",
              put_certificates, answers.CertificatesAnswer, models.CertificatesBody),
+    Endpoint("GET", f"{_ROOT}/webhooks", Role.ADMIN, "Whom other systems are told through, and how that goes",
+             get_webhooks, answers.PageAnswer[answers.WebhookAnswer]),
+    Endpoint("POST", f"{_ROOT}/webhooks", Role.ADMIN, "Make a webhook", post_webhook, answers.SecretAnswer,
+             models.WebhookBody, 201),
+    Endpoint("POST", f"{_ROOT}/webhooks/{{id}}/secret", Role.ADMIN, "Another secret for a webhook",
+             post_webhook_secret, answers.SecretAnswer, status=201),
+    Endpoint("POST", f"{_ROOT}/webhooks/{{id}}/ping", Role.ADMIN, "Send a webhook a message that says nothing",
+             post_ping, answers.PingAnswer, status=202),
+    Endpoint("DELETE", f"{_ROOT}/webhooks/{{id}}", Role.ADMIN, "Tell a webhook nothing more", delete_webhook, None,
+             status=204),
     Endpoint("GET", f"{_ROOT}/rules", Role.MANAGER, "The rules in force", get_rules, answers.RuleBookAnswer),
     Endpoint("PUT", f"{_ROOT}/rules", Role.ADMIN, "Put rules in force", put_rules, answers.RuleBookAnswer,
              models.RuleBookBody),

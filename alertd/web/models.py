@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from alertd.core import webhook
 from alertd.core.alert import (
     BODY_MAX,
     CHOICE_LABEL_MAX,
@@ -38,6 +39,7 @@ from alertd.service.reaching import LABEL_MAX
 from alertd.service.revising import Revision
 from alertd.service.rule_book import TEXT_MAX as RULES_TEXT_MAX
 from alertd.service.sources import Watch
+from alertd.service.webhooks import URL_MAX
 
 ENDPOINT_MAX = 2_048
 
@@ -132,6 +134,14 @@ class WatchBody(Body):
 class SourceBody(WatchBody):
     id: Id
     kind: Annotated[str, Field(max_length=20)]
+
+
+class WebhookBody(Body):
+    """`types`: what it is told of; everything when left out."""
+
+    id: Id
+    url: Annotated[str, Field(max_length=URL_MAX)]
+    types: Annotated[list[webhook.Type], Field(min_length=1)] = list(webhook.TYPES)
 
 
 class RuleBookBody(Body):

@@ -23,7 +23,7 @@ from alertd.core.errors import AddressError
 from alertd.core.message import Button
 from channels.base import Channel, Context, SettingFaults
 from channels.push_crypto import VapidTokens, encrypt, generate_key, load_key, seal
-from channels.push_hosts import PushHosts, is_public
+from channels.push_hosts import ANYWHERE, PushHosts, is_public, url_fault
 from channels.webpush import PAYLOAD_MAX, WebPush, payload
 from tests.channels.helpers import (
     CONTEXT,
@@ -463,6 +463,37 @@ async def test_redirects_are_not_followed_and_lose_nothing(push: PushService, cl
 def test_malformed_push_hosts_are_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"host"):
         PushHosts.parse(value)
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://chat.example.jp/hook?room=7", None),
+        ("http://10.0.0.7:8080/hook", None),
+        ("https://10.0.0.7:8080/hook", None),
+        ("http://chat.example.jp/hook", "must be https on port 443"),
+        ("https://chat.example.jp:8443/hook", "must be https on port 443"),
+        ("http://10.0.0.7/hook", "must be https on port 443"),
+        ("https://10.0.0.7/hook", "'10.0.0.7' is not a public address"),
+        ("https://[fd00::7]/hook", "'fd00::7' is not a public address"),
+        ("https://169.254.169.254/latest", "'169.254.169.254' is not a public address"),
+        ("https://2130706433/hook", "'2130706433' is not a public address"),
+        ("https://127.1/hook", "'127.1' is not a public address"),
+        ("https://staff:secret@chat.example.jp/hook", "must not carry a user or a password"),
+        ("https://chat.example.jp/hook#room", "must be an https address"),
+        ("ftp://chat.example.jp/hook", "must be an https address"),
+        ("/hook", "must be an https address"),
+        ("https://[/hook", "must be an https address"),
+        ("", "must be an https address"),
+    ],
+)
+def test_where_somebody_may_have_us_send_things(url: str, fault: str | None) -> None:
+    assert url_fault(PushHosts.parse("10.0.0.7:8080", ANYWHERE), url) == fault
+
+
+def test_a_public_host_need_not_be_named_and_one_inside_needs_its_port() -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        PushHosts.parse("chat.city.example", ANYWHERE)
 
 
 def test_all_setting_faults_at_once() -> None:

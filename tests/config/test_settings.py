@@ -57,6 +57,7 @@ def test_nothing_set_gives_defaults_that_work_on_one_machine(tmp_path: Path) -> 
         time_zone=ZoneInfo("Asia/Tokyo"),
         region="JP",
         source_hosts="",
+        webhook_hosts="",
         bounce_listen=None,
         channels={},
     )

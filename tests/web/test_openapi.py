@@ -95,6 +95,7 @@ async def test_what_is_answered_is_what_is_described(town: Town) -> None:
         ("POST", "/sources"): {"id": "gauge", "kind": "program"},
         ("PUT", f"/sources/{post}/watch"): {},
         ("PUT", f"/sources/{post}/certificates"): {"certificates": ""},
+        ("POST", "/webhooks"): {"id": post, "url": "https://chat.example.jp/hook"},
         ("PUT", "/rules"): {"text": ""},
         ("POST", "/rules/replay"): {"from": "2026-01-01"},
         ("POST", f"/observations/{post}/decision"): {"send": False},

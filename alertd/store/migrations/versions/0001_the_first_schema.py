@@ -142,6 +142,59 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
     op.create_table(
+        "webhooks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.String(length=2000), nullable=False),
+        sa.Column("types", sa.JSON(), nullable=False),
+        sa.Column("secret", sa.String(length=100), nullable=False),
+        sa.Column("earlier_secret", sa.String(length=100), nullable=True),
+        sa.Column("earlier_until", UtcDateTime(), nullable=True),
+        sa.Column("cursor", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("succeeded_at", UtcDateTime(), nullable=True),
+        sa.Column("failed_at", UtcDateTime(), nullable=True),
+        sa.Column("fault", sa.String(length=500), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("disabled_at", UtcDateTime(), nullable=True),
+        sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_table(
+        "webhook_alerts",
+        sa.Column("webhook_id", sa.String(length=64), nullable=False),
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=True),
+        sa.Column("look_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_alerts_webhook_id")),
+        sa.PrimaryKeyConstraint("webhook_id", "alert_id", name=op.f("pk_webhook_alerts")),
+    )
+    op.create_index(op.f("ix_webhook_alerts_look_at"), "webhook_alerts", ["look_at"], unique=False)
+    op.create_table(
+        "webhook_messages",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("reference", sa.String(length=64), nullable=False),
+        sa.Column("webhook_id", sa.String(length=64), nullable=False),
+        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("type", sa.String(length=20), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_messages_webhook_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_messages")),
+        sa.UniqueConstraint("reference", name=op.f("uq_webhook_messages_reference")),
+    )
+    op.create_index("ix_webhook_messages_created_at", "webhook_messages", ["created_at"], unique=False)
+    op.create_index(
+        "ix_webhook_messages_state_webhook_id_alert_id",
+        "webhook_messages",
+        ["state", "webhook_id", "alert_id"],
+        unique=False,
+    )
+    op.create_table(
         "credentials",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
