@@ -25,6 +25,12 @@ HAZARDS: Final = {
     "other": marked("Other"),
 }
 
+TOLD: Final = {
+    "alert.created": marked("when an alert is sent"),
+    "alert.revised": marked("when it is updated, called off or over"),
+    "alert.counts": marked("how many have answered, every 10 seconds at most"),
+}
+
 SHORT_CHANNELS: Final = {"webpush": marked("Push"), "sms": marked("SMS"), "email": marked("Mail")}
 
 # Each says what is proven and no more: `sent` is not `arrived`.
@@ -333,6 +339,22 @@ _REFUSALS: Final = tuple(
         (
             r"must be 1 to (?P<most>\d+) letters, digits or .*",
             marked("Use 1 to %(most)s letters, digits or . @ + - _ and begin with a letter or digit."),
+        ),
+        (
+            r"must be https on port 443",
+            marked("Use an address with https://. One inside the town hall is first to be allowed by the operator."),
+        ),
+        (r"must be an https address", marked("This is no address. Write it like https://chat.example.jp/hook.")),
+        (r"must not carry a user or a password", marked("Leave the user and the password out of the address.")),
+        (
+            r"'(?P<host>.+)' is not a public address",
+            marked("%(host)s is inside. The operator is first to allow it by ALERTD_WEBHOOK_HOSTS."),
+        ),
+        (r"there is a webhook '.+' already", marked("There is one of this name.")),
+        (r"must be one or more of .*", marked("Tick at least one.")),
+        (
+            r"there are (?P<most>\d+) webhooks already: .*",
+            marked("There are %(most)s webhooks already. Delete one first."),
         ),
         (r"must be 1 to (?P<most>\d+)", marked("Use 1 to %(most)s.")),
         (r"(?P<where>.+?) cannot be reached: (?P<why>.*)", marked("%(where)s cannot be reached (%(why)s).")),

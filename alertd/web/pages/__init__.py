@@ -29,6 +29,7 @@ from alertd.web.pages import (
     templates,
     tokens,
     wall,
+    webhooks,
 )
 from alertd.web.pages.errors import error_page
 from alertd.web.templating import STATIC_DIR
@@ -107,6 +108,9 @@ routes: list[Route | Mount] = [
     Route("/rules", sources.save_rules, methods=["POST"]),
     Route("/rules/replay", replay.show_replay, methods=["GET"]),
     Route("/rules/replay", replay.try_rules, methods=["POST"]),
+    Route("/webhooks", webhooks.show_webhooks, methods=["GET"]),
+    Route("/webhooks", webhooks.make_webhook, methods=["POST"]),
+    Route("/webhooks/{webhook}", webhooks.act, methods=["POST"]),
     Route("/tokens", tokens.show_tokens, methods=["GET"]),
     Route("/tokens", tokens.make_token, methods=["POST"]),
     Route("/tokens/{token}/revoke", tokens.end_token, methods=["POST"]),

@@ -11,7 +11,7 @@ from tests.web.pages.visitor import Enter, Site
 
 
 def test_every_door_opens_for_whoever_sees_it(enter: Enter) -> None:
-    for person, doors in (("boss", 9), ("admin", 12)):
+    for person, doors in (("boss", 9), ("admin", 13)):
         visitor = enter(person)
         listed = re.findall(r'<li><a href="([^"]+)"><strong>', visitor.get("/admin").text)
         assert len(listed) == doors
@@ -22,7 +22,7 @@ def test_every_door_opens_for_whoever_sees_it(enter: Enter) -> None:
     assert 'href="/admin"' not in viewer.get("/board").text
 
 
-@pytest.mark.parametrize("path", ["/tokens", "/boards"])
+@pytest.mark.parametrize("path", ["/tokens", "/boards", "/webhooks"])
 def test_a_manager_is_no_admin(enter: Enter, path: str) -> None:
     boss = enter("boss")
     csrf = boss.get("/board").csrf
