@@ -24,7 +24,7 @@ from alertd.core.flow import EVERY_LANE
 from alertd.core.hosts import is_loopback
 from alertd.core.usage import passed_step
 from alertd.service.findings import Finding, worst_first
-from alertd.store import ballast, circuits, counters, instance, measures, self_tests, sources
+from alertd.store import ballast, circuits, counters, instance, measures, self_tests, sources, webhooks
 from alertd.store.engine import Store
 from alertd.store.migrate import Standing, standing
 from alertd.store.rows import Row
@@ -374,6 +374,15 @@ def _sources(patient: Patient, store: Store) -> list[Finding]:
     ]
 
 
+def _webhooks(_patient: Patient, store: Store) -> list[Finding]:
+    with store.read() as connection:
+        rows = webhooks.every(connection)
+    silent = [row["id"] for row in rows if row["failures"] or row["disabled_at"] is not None or row["given_up"]]
+    return [Finding("webhooks", "warning", "webhook_fails", {"webhook": each}) for each in silent] or [
+        Finding("webhooks", "ok", "webhooks_told", {"count": len(rows)})
+    ]
+
+
 def _sms(patient: Patient, store: Store) -> list[Finding]:
     day = patient.now().astimezone(patient.zone).date().isoformat()
     with store.read() as connection:
@@ -393,6 +402,7 @@ _FROM_STORE: Final[dict[str, Callable[[Patient, Store], list[Finding]]]] = {
     "due": _oldest_due,
     "self_test": _self_test,
     "sources": _sources,
+    "webhooks": _webhooks,
     "sms_parts": _sms,
     "time": _database_time,
 }

@@ -98,8 +98,8 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "`alertd clock` か `alertd serve` を起動してください。",
     },
     "poller_away": {
-        "en": "no poller is running: no source is asked; start `alertd poller` or `alertd serve`",
-        "ja": "ポーラーが稼働していないため、情報源を取りに行けません。"
+        "en": "no poller is running: no source is asked, no webhook told; start `alertd poller` or `alertd serve`",
+        "ja": "ポーラーが稼働していないため、情報源を取りに行けず、Webhookでも知らせられません。"
         "`alertd poller` か `alertd serve` を起動してください。",
     },
     "web_away": {
@@ -254,6 +254,14 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
     "source_silent": {
         "en": "the source {source} is silent: what it has to say does not arrive; see the page of sources",
         "ja": "情報源「{source}」が途絶えており、その情報は届いていません。情報源のページを確認してください。",
+    },
+    "webhooks_told": {
+        "en": "{count} webhooks, and all take what they are told",
+        "ja": "Webhook{count}件はすべて受け取られています。",
+    },
+    "webhook_fails": {
+        "en": "the webhook {webhook} does not take what it is told; see the page of webhooks",
+        "ja": "Webhook「{webhook}」への知らせが受け取られていません。Webhookのページを確認してください。",
     },
     "sms_ok": {
         "en": "{used} parts today",

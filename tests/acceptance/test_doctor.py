@@ -48,7 +48,17 @@ async def test_all_well(town: Town) -> None:
         "poller",
         "held",
     }
-    expected |= {"circuits", "vapid", "channel:webpush", "channel:sms", "channel:email", "due", "sms_parts", "time"}
+    expected |= {
+        "webhooks",
+        "circuits",
+        "vapid",
+        "channel:webpush",
+        "channel:sms",
+        "channel:email",
+        "due",
+        "sms_parts",
+        "time",
+    }
     assert {name for name, finding in findings.items() if finding["level"] == "ok"} >= expected
     assert findings["public_url"]["level"] == "warning", "phones cannot follow a link to this machine"
     assert findings["self_test"]["level"] == "warning", "nobody takes it"

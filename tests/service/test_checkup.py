@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alertd.core.alert import LANGUAGES, Bilingual
 from alertd.core.delivery import State, Transition
-from alertd.service import escalating, heartbeat, posting, revising, rollout, self_test
+from alertd.service import escalating, heartbeat, posting, revising, rollout, self_test, telling, webhooks
 from alertd.service.checkup import Patient, examine
 from alertd.service.findings import WORDS, Finding, worst_first
 from alertd.service.runtime import Runtime
@@ -128,6 +128,18 @@ async def test_what_is_not_laid_down_for_everybody_is_told(rt: Runtime, clock: C
     for carry_on in (rollout.carry_on, revising.carry_on, escalating.carry_on):
         carry_on(rt)
     assert (await levels(patient(rt)))["prepared"] == "ok"
+
+
+async def test_a_webhook_that_takes_nothing(rt: Runtime) -> None:
+    assert (await levels(patient(rt)))["webhooks"] == "ok"
+    webhooks.make_webhook(rt, installation.BOSS, "chat", "https://chat.example.jp/hook")
+    webhooks.ping(rt, installation.BOSS, "chat")
+    turn = telling.take_turn(rt, "chat")
+    assert turn is not None
+    telling.end_turn(rt, turn, 500, "no")
+    found = by_name(await examine(patient(rt)))["webhooks"]
+    assert found.level == "warning"
+    assert "chat" in found.message("ja")
 
 
 async def test_the_self_test(rt: Runtime, clock: Clock) -> None:
