@@ -2,7 +2,9 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +38,23 @@ def test_it_signs_as_the_standard_does() -> None:
         "webhook-timestamp": "1614265330",
         "webhook-signature": SIGNATURE,
     }
+
+
+def test_the_example_of_the_documentation_believes_it_and_nothing_else() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "sources.md").read_text("utf-8")
+    [example] = re.findall(r"```python\n(.+?)```", written, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - our own text
+    is_ours = names["is_ours"]
+    now = datetime.now(UTC)
+    sent = webhook.headers("msg_1", now, "訓練", [OTHER, SECRET])
+    assert is_ours(SECRET, sent, "訓練".encode())
+    assert is_ours(OTHER, sent, "訓練".encode())
+    assert not is_ours(webhook.make_secret(bytes(32)), sent, "訓練".encode())
+    assert not is_ours(SECRET, sent, "本番".encode())
+    assert not is_ours(SECRET, {**sent, "webhook-id": "msg_2"}, "訓練".encode())
+    late = webhook.headers("msg_1", now - timedelta(minutes=6), "訓練", [SECRET])
+    assert not is_ours(SECRET, late, "訓練".encode())
 
 
 def test_while_a_secret_is_changed_both_sign() -> None:
