@@ -70,7 +70,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     if lock is None:
         raise CannotStart(f"another alertd serve runs on {settings.data_dir}: stop it, or give this one --data")
     with lock:
-        return _run(arguments, settings, Roles(web=True, clock=True, poller=True, channels=KINDS, bounces=True))
+        return _run(arguments, settings, Roles(web=True, clock=True, poller=True, channels=KINDS, incoming=True))
 
 
 def _web(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -89,10 +89,10 @@ def _poller(arguments: argparse.Namespace, settings: Settings) -> int:
     return _run(arguments, settings, Roles(poller=True))
 
 
-def _bounces(arguments: argparse.Namespace, settings: Settings) -> int:
-    if settings.bounce_listen is None:
-        raise CannotStart("nobody knows where to listen: set ALERTD_BOUNCE_LISTEN, such as lmtp://127.0.0.1:8024")
-    return _run(arguments, settings, Roles(bounces=True))
+def _incoming(arguments: argparse.Namespace, settings: Settings) -> int:
+    if settings.mail_listen is None:
+        raise CannotStart("nobody knows where to listen: set ALERTD_MAIL_LISTEN, such as lmtp://127.0.0.1:8024")
+    return _run(arguments, settings, Roles(incoming=True))
 
 
 def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int:
@@ -349,7 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--channel", action="append", choices=KINDS, help="only this one (may be repeated)")
     add("clock", _clock, "run the clock alone")
     add("poller", _poller, "run the poller alone, which asks the sources that do not tell by themselves")
-    add("bounces", _bounces, "take in undeliverable mail")
+    add("incoming", _incoming, "take mail in: what could not be delivered, and what sources write")
     add("migrate", _migrate, "bring the store to this version")
     made = add("doctor", _doctor, "check every part that an alert would need, and change nothing")
     made.add_argument("--json", action="store_true")

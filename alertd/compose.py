@@ -63,8 +63,6 @@ def _judge(settings: Settings) -> list[tuple[str, str]]:
             configure(settings.channels, Context(url, settings.organisation, settings.region))
         except SettingFaults as error:
             faults += [fault for fault in error.faults if fault not in faults]  # what both share is told once
-    if settings.bounce_listen is not None and "MAIL_BOUNCES" not in settings.channels:
-        faults.append(("MAIL_BOUNCES", "name the address that bounces go to: BOUNCE_LISTEN takes them in"))
     for name, value, known in (
         ("SOURCE_HOSTS", settings.source_hosts, SOURCE_HOSTS),
         ("WEBHOOK_HOSTS", settings.webhook_hosts, ANYWHERE),
@@ -95,7 +93,7 @@ def redis_url(settings: Settings) -> str:
 
 def roles(settings: Settings) -> tuple[str, ...]:
     """What is to run beside a worker for each channel."""
-    return ("clock", "web", "poller") if settings.bounce_listen is None else ("clock", "web", "poller", "bounces")
+    return ("clock", "web", "poller") if settings.mail_listen is None else ("clock", "web", "poller", "incoming")
 
 
 def compose(settings: Settings, public_url: str | None = None) -> Parts:

@@ -83,7 +83,7 @@ class Roles:
     clock: bool = False
     poller: bool = False
     channels: tuple[str, ...] = ()
-    bounces: bool = False
+    incoming: bool = False
 
 
 def run_roles(
@@ -123,12 +123,12 @@ def run_roles(
         children.append(python_child("clock", lifeline, "workers", "clock", *shared))
     if roles.poller:
         children.append(python_child("poller", lifeline, "workers", "poller", *shared))
-    if roles.bounces and settings.bounce_listen is not None:
-        place = settings.bounce_listen
-        [incoming] = listen(place.host, place.port, "choose another with ALERTD_BOUNCE_LISTEN")
-        bounces = python_child("bounces", lifeline, "alertd.bounces", "--socket", str(incoming.fileno()), *shared)
-        bounces.keep_fds = (incoming.fileno(),)
-        children.append(bounces)
+    if roles.incoming and settings.mail_listen is not None:
+        place = settings.mail_listen
+        [incoming] = listen(place.host, place.port, "choose another with ALERTD_MAIL_LISTEN")
+        mail = python_child("incoming", lifeline, "alertd.incoming", "--socket", str(incoming.fileno()), *shared)
+        mail.keep_fds = (incoming.fileno(),)
+        children.append(mail)
     supervisor = Supervisor(children, new_id)
     supervisor.run()
 

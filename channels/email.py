@@ -58,7 +58,7 @@ class Email:
         Setting("MAIL_PER_SECOND", "letters a second that the relay takes (default: any)"),
         # A letter keeps its Message-ID and its way back whichever relay carries it.
         Setting("MAIL_FROM", "the address that mail comes from", shared=True),
-        Setting("MAIL_BOUNCES", "the address that bounces go to, which alertd bounces receives", shared=True),
+        Setting("MAIL_BOUNCES", "the address that bounces go to, which alertd incoming receives", shared=True),
     )
     has_second: ClassVar[bool] = True
 

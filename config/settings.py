@@ -41,8 +41,8 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class BounceListen:
-    """Where bounces are taken in, and whether by LMTP or by SMTP."""
+class MailListen:
+    """Where mail is taken in, and whether by LMTP or by SMTP."""
 
     lmtp: bool
     host: str
@@ -78,8 +78,8 @@ class Settings:
     """Which hosts sources may be asked at, beside those that are known: unchecked, as `host`, `*.host`, `host:port`."""
     webhook_hosts: str
     """Which hosts inside webhooks may lead to: unchecked, as `host:port`."""
-    bounce_listen: BounceListen | None
-    """None: bounces go elsewhere."""
+    mail_listen: MailListen | None
+    """None: no mail is taken in."""
     channels: Mapping[str, str] = field(repr=False)
     """The channels' own settings as far as they are set: unchecked, by name without prefix."""
 
@@ -118,7 +118,7 @@ def load(
         self_test=reader.take("SELF_TEST", _time_of_day, time(10, 0)),
         source_hosts=reader.take("SOURCE_HOSTS", _text, ""),
         webhook_hosts=reader.take("WEBHOOK_HOSTS", _text, ""),
-        bounce_listen=reader.take("BOUNCE_LISTEN", _bounce_listen, None),
+        mail_listen=reader.take("MAIL_LISTEN", _mail_listen, None),
         channels=MappingProxyType({name: value for name, value in channels.items() if value is not None}),
     )
     faults = [*reader.faults, *judge(settings)]
@@ -380,14 +380,14 @@ def _region(value: _Value) -> str:
     return value.text.upper()
 
 
-def _bounce_listen(value: _Value) -> BounceListen:
+def _mail_listen(value: _Value) -> MailListen:
     right = "lmtp://ADDRESS:PORT or smtp://ADDRESS:PORT, such as lmtp://127.0.0.1:8024"
     url = _split(value.text, right)
     if url.scheme not in ("lmtp", "smtp") or not url.hostname or not url.port or url.path.strip("/"):
         raise ValueError(f"write {right}")
     if url.query or url.fragment or "@" in url.netloc:
         raise ValueError(f"write {right}: no path, user, query or fragment")
-    return BounceListen(url.scheme == "lmtp", url.hostname, url.port)
+    return MailListen(url.scheme == "lmtp", url.hostname, url.port)
 
 
 def _printable(text: str) -> bool:

@@ -106,10 +106,11 @@ WORDS: Final[dict[str, dict[Language, str]]] = {
         "en": "no web process is running: nobody can post or answer; start `alertd web` or `alertd serve`",
         "ja": "Webが稼働していないため、投稿も回答もできません。`alertd web` か `alertd serve` を起動してください。",
     },
-    "bounces_away": {
-        "en": "nobody takes bounces in, so undeliverable mail goes unnoticed; start `alertd bounces` or `alertd serve`",
-        "ja": "不達メールの受け口が稼働していないため、届かないメールに気付けません。"
-        "`alertd bounces` か `alertd serve` を起動してください。",
+    "incoming_away": {
+        "en": "nobody takes mail in: undeliverable mail goes unnoticed, and mail of sources waits; "
+        "start `alertd incoming` or `alertd serve`",
+        "ja": "メールの受け口が稼働していないため、届かなかったメールに気付けず、情報源のメールも受け取れません。"
+        "`alertd incoming` か `alertd serve` を起動してください。",
     },
     "prepared": {
         "en": "every alert is laid down for everybody it is for",

@@ -1,8 +1,11 @@
 """The sources themselves, the rule book, and what was observed: made by administrators, read by managers."""
 
+import base64
 import hashlib
 import hmac
 import json
+import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +30,8 @@ from alertd.store import instance, people, posts, sources
 from alertd.store.rows import Row
 
 _NAME_MAX: Final = 50  # with what stands before it, a person's id
+MAILED: Final = "mail"  # the kind whose secret is part of an address
+_MAILBOX: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 _EVERY_LEAST: Final = 10  # seconds
 _EVERY_MOST: Final = 86_400
 _SILENT_LEAST: Final = 300
@@ -63,7 +68,9 @@ def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str, watch: Wat
     watched, more = _watched(rt, kind, watch, {})
     if faults + more:
         raise Invalid(faults + more)
-    secret, now = secrets.token_urlsafe(32), rt.now()
+    if kind == MAILED and not _MAILBOX.fullmatch(source_id):
+        raise Invalid([("id", "must be 1 to 31 of a-z, 0-9, - and _: it becomes part of a mail address")])
+    secret, now = _secret_of(kind), rt.now()
     made = {"kind": kind, "secret_hash": _hash(secret), "made_by": actor.person_id, "created_at": now, "failures": 0}
     values = {**made, **watched}
     with rt.store.write() as connection:
@@ -125,10 +132,12 @@ def _watched(rt: Runtime, kind: str, watch: Watch, before: Mapping[str, Any]) ->
 
 def renew_secret(rt: Runtime, actor: Actor, source_id: str) -> MadeSource:
     """Another secret in place of a source's own, which ends. Raises NotFound."""
-    secret = secrets.token_urlsafe(32)
     with rt.store.write() as connection:
-        if not sources.change(connection, source_id, {"secret_hash": _hash(secret)}):
+        row = sources.get(connection, source_id)
+        if row is None:
             raise NotFound(f"there is no source {source_id!r}")
+        secret = _secret_of(row["kind"])
+        sources.change(connection, source_id, {"secret_hash": _hash(secret)})
         _record(connection, rt, actor, "source.renew", source_id, {})
     return MadeSource(source_id, secret)
 
@@ -391,6 +400,27 @@ def _name_faults(source_id: str) -> list[tuple[str, str]]:
     if fault is None and len(source_id) > _NAME_MAX:
         fault = f"must be at most {_NAME_MAX} characters"
     return [("id", fault)] if fault else []
+
+
+def _secret_of(kind: str) -> str:
+    """256 random bits. In a mail address 160, in letters of one case: with the name they must fit in 64 characters
+    (RFC 5321 section 4.5.3.1.1), and servers on the way may change the case.
+    """
+    if kind == MAILED:
+        return base64.b32encode(os.urandom(20)).decode("ascii").lower()
+    return secrets.token_urlsafe(32)
+
+
+def source_of_address(rt: Runtime, address: str) -> str | None:
+    """The source that a mail address is of, `NAME+SECRET@…`; None when it is nobody's. Raises StoreUnavailable."""
+    name, plus, secret = address.rpartition("@")[0].lower().rpartition("+")
+    if not plus:
+        return None
+    try:
+        require_source(rt, name, secret)
+    except Unauthenticated:
+        return None
+    return name
 
 
 def _hash(secret: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from alertd.core.observation import Observation, Standing, clean, clean_body, clean_title
 from alertd.sources.base import Access, Desk, Fetch, Outcome, Unfetched
+from alertd.sources.drill_words import standing_of
 from alertd.sources.garoon_rest import Rest
 from alertd.sources.garoon_soap import Soap
 from alertd.sources.garoon_topic import Listed, Topic
@@ -22,9 +23,6 @@ _FIRST_LOOK: Final = timedelta(hours=1)
 _FRESH: Final = timedelta(seconds=5)  # times have whole seconds: a second edit in one shows only to who looks again
 _KNOWN_MAX: Final = 5_000
 _AGAIN_MAX: Final = 100  # topics that are read again though nothing says that they have changed
-# Whoever writes these means no real event; where it is in doubt, nothing real is sent by itself.
-_DRILL: Final = ("訓練", "演習", "DRILL", "EXERCISE")
-_TEST: Final = ("試験", "テスト", "TEST")
 _MILESTONES: Final = (timedelta(0), timedelta(minutes=10), timedelta(hours=1))
 
 
@@ -197,14 +195,6 @@ def _withdrawn(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, befor
 
 def _version(seconds: int, edit: int) -> int:
     return seconds * 1_000 + min(edit, 999)
-
-
-def standing_of(subject: str) -> Standing:
-    """Whether a title says that it is a drill or a test, in whatever form people write that."""
-    words = subject.upper()
-    if any(word in words for word in _DRILL):
-        return "drill"
-    return "test" if any(word in words for word in _TEST) else "actual"
 
 
 def _kept(seen: Mapping[str, _Seen], since: datetime) -> dict[str, list[Any]]:

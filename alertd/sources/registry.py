@@ -1,10 +1,11 @@
 """Which readers there are, and which of them a message is for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from alertd.core.observation import Observation
-from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, program
+from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, mail, program
 from alertd.sources.base import Poller, Reader
 from alertd.sources.certificates import Certificate
 from alertd.sources.jma_telegram import NAMESPACE as JMA
@@ -13,6 +14,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "alertmanager": alertmanager.read,
     "cap": cap.read,
     "jma": jma.read,
+    "mail": mail.read,
     "program": program.read,
 }
 """What is sent to us, by kind."""
@@ -27,6 +29,8 @@ POLLERS: Final[Mapping[str, Poller]] = {
 MAPPED: Final = ("mapped",)
 """What is read by a mapping in the rule book, sent or asked for."""
 
+_HEADER: Final = re.compile(rb"[!-9;-~]{1,70}:[ \t]")  # RFC 5322 section 2.2
+
 KINDS: Final = tuple(dict.fromkeys([*READERS, *MAPPED, *POLLERS]))
 SIGNED_KINDS: Final = ("cap",)  # whose messages can carry a signature that is verified
 
@@ -38,6 +42,8 @@ def read(kind: str, raw: bytes, trusted: Sequence[Certificate]) -> Sequence[Obse
 
 def kind_of(raw: bytes) -> str:
     """Which reader a message is for, by how it begins."""
+    if _HEADER.match(raw):
+        return "mail"
     if raw.lstrip()[:1] in (b"{", b"["):
         return "alertmanager" if b'"groupKey"' in raw else "program"
     return "jma" if JMA.encode() in raw[:1_000] else "cap"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from channels.registry import all_settings
-from config.settings import NAMES, BounceListen, Settings, SettingsError, load, machine_zone
+from config.settings import NAMES, MailListen, Settings, SettingsError, load, machine_zone
 
 CHANNEL_SETTINGS = ("PIGEON_URL", "PIGEON_TOKEN")
 KEY = "k" * 32
@@ -58,7 +58,7 @@ def test_nothing_set_gives_defaults_that_work_on_one_machine(tmp_path: Path) -> 
         region="JP",
         source_hosts="",
         webhook_hosts="",
-        bounce_listen=None,
+        mail_listen=None,
         channels={},
     )
 
@@ -366,13 +366,13 @@ def test_the_example_names_every_setting_and_every_line_of_it_is_right(tmp_path:
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ("lmtp://127.0.0.1:8024", BounceListen(True, "127.0.0.1", 8024)),
-        ("smtp://[::1]:2525/", BounceListen(False, "::1", 2525)),
-        ("LMTP://localhost:24", BounceListen(True, "localhost", 24)),
+        ("lmtp://127.0.0.1:8024", MailListen(True, "127.0.0.1", 8024)),
+        ("smtp://[::1]:2525/", MailListen(False, "::1", 2525)),
+        ("LMTP://localhost:24", MailListen(True, "localhost", 24)),
     ],
 )
-def test_where_bounces_are_taken_in(value: str, place: BounceListen) -> None:
-    assert settings(BOUNCE_LISTEN=value).bounce_listen == place
+def test_where_bounces_are_taken_in(value: str, place: MailListen) -> None:
+    assert settings(MAIL_LISTEN=value).mail_listen == place
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_where_bounces_are_taken_in(value: str, place: BounceListen) -> None:
     ],
 )
 def test_where_bounces_cannot_be_taken_in(value: str) -> None:
-    assert "lmtp://ADDRESS:PORT" in fault("BOUNCE_LISTEN", value)
+    assert "lmtp://ADDRESS:PORT" in fault("MAIL_LISTEN", value)
 
 
 @pytest.mark.parametrize(

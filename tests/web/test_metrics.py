@@ -84,14 +84,14 @@ async def test_for_five_seconds_everybody_gets_the_same_numbers(town: Town, cloc
 async def test_every_role_that_should_run_is_there_if_with_0(open_site: Callable[..., Site]) -> None:
     site = open_site()
     async with Town(site) as town:
-        object.__setattr__(site.rt, "roles", ("clock", "web", "poller", "bounces"))
+        object.__setattr__(site.rt, "roles", ("clock", "web", "poller", "incoming"))
         found = await samples(town)
     processes = {tuple(value for _, value in labels) for name, labels in found if name == metrics.PROCESSES}
     assert processes == {
         ("", "clock"),
         ("", "web"),
         ("", "poller"),
-        ("", "bounces"),
+        ("", "incoming"),
         *((channel, "worker") for channel in CHANNELS),
     }
 

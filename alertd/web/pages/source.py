@@ -115,6 +115,7 @@ async def source_page(
         url=f"{page.web.rt.public_url}/api/v1/sources/{source_id}",
         secret=secret,
         worded=page.fault,
+        by_mail=kind == sources.MAILED,
         saved=saved,
         may_be_signed=kind in SIGNED_KINDS,
         certified=page.request.query_params.get("told") == "certificates",

@@ -1,7 +1,7 @@
-"""Root of the bounce listener: `python -m alertd.bounces --socket FD`. The parent holds the listening socket.
+"""Root of what takes mail in: `python -m alertd.incoming --socket FD`. The parent holds the listening socket.
 
-The mail server that gets what is sent to MAIL_BOUNCES hands it in here, by LMTP or by SMTP. It keeps every message
-until this says 250, which is after what it reports has been committed.
+The mail server that gets what is sent to MAIL_BOUNCES, and what sources write, hands it in here, by LMTP or by SMTP. It
+keeps every message until this says 250, which is after what it says has been committed.
 """
 
 import asyncio
@@ -18,18 +18,20 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from alertd import lifeline, log
 from alertd.compose import Parts, compose, read_settings
-from alertd.core.errors import StoreUnavailable
+from alertd.core.errors import DiskFull, StoreUnavailable
+from alertd.core.observation import clean
 from alertd.serve import read_arguments
-from alertd.service import heartbeat
+from alertd.service import heartbeat, sources
 from alertd.service.process_clock import steady
 from alertd.service.reaching import knows_message, receive_receipts
 from alertd.service.runtime import Runtime
-from channels.bounces import BOUNCE_MAX, parse_bounce
+from alertd.sources.base import MESSAGE_MAX, Unreadable
+from channels.bounces import parse_bounce
 from channels.email import Email
 
 logger = logging.getLogger(__name__)
 
-_ROLE: Final = "bounces"
+_ROLE: Final = "incoming"
 _CHANNEL: Final = Email.kind
 _IDLE_SECONDS: Final = 60.0
 _LINE_MAX: Final = 65_536  # bytes; mail programs write longer lines than they should
@@ -37,16 +39,16 @@ _LATER: Final = "451 4.3.0 Cannot be kept now; try again later"
 _UNKNOWN_MOST: Final = 1_000  # names an hour that we do not know, or do not know yet
 _HOUR: Final = 3_600.0
 _TOO_MANY: Final = "452 4.3.1 Too many names that we do not know; try again later"
-_UNKNOWN: Final = "550 5.1.1 No letter of ours has this address"
+_UNKNOWN: Final = "550 5.1.1 Nobody here has this address"
 
 
 class Listener:
-    """What is answered to each command, by LMTP and SMTP alike. One message is for one letter.
+    """What is answered to each command, by LMTP and SMTP alike. One message is for one letter, or for one source.
 
     A bounce may be faster than the commit of what it speaks of: names that we do not know are kept, so many an hour.
     """
 
-    def __init__(self, rt: Runtime, channel: Email, unknown_most: int = _UNKNOWN_MOST) -> None:
+    def __init__(self, rt: Runtime, channel: Email | None, unknown_most: int = _UNKNOWN_MOST) -> None:
         self._rt = rt
         self._channel = channel
         self._unknown_most = unknown_most
@@ -55,20 +57,50 @@ class Listener:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Only addresses that a letter of ours may have come from are known here."""
-        if self._channel.name_of_bounce(address) is None:
-            return _UNKNOWN
+        """Only addresses that a letter of ours may have come from are known here, and those of sources."""
+        try:
+            if self._name_of_bounce(address) is None and await asyncio.to_thread(self._source_of, address) is None:
+                return _UNKNOWN
+        except StoreUnavailable as error:
+            logger.warning("a mail has to wait: %s", error)
+            return _LATER
         if envelope.rcpt_tos:
             return "452 4.5.3 One recipient at a time"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        """250 once what is reported has been committed, or when nothing is."""
-        name = self._channel.name_of_bounce(envelope.rcpt_tos[0])
-        if name is None:
-            return _UNKNOWN
-        receipt = await asyncio.to_thread(parse_bounce, envelope.original_content or b"", name)
+        """250 once what it says has been committed, or when that is nothing."""
+        address, raw = envelope.rcpt_tos[0], envelope.original_content or b""
+        name = self._name_of_bounce(address)
+        if name is not None:
+            return await self._take_bounce(name, raw)
+        if self._name_of_bounce(envelope.mail_from or "") is not None:
+            logger.warning("a letter of ours came back as a source's: refused")
+            return "554 5.4.6 This comes from here"
+        return await asyncio.to_thread(self._take_source, address, raw)
+
+    def _name_of_bounce(self, address: str) -> str | None:
+        return self._channel.name_of_bounce(address) if self._channel is not None else None
+
+    def _source_of(self, address: str) -> str | None:
+        return sources.source_of_address(self._rt, address)
+
+    def _take_source(self, address: str, raw: bytes) -> str:
+        try:
+            source_id = self._source_of(address)
+            if source_id is None:
+                return _UNKNOWN
+            sources.receive(self._rt, source_id, raw)
+        except Unreadable as fault:
+            return f"554 5.6.0 {clean(fault.message, 200)}".encode("ascii", "replace").decode("ascii")
+        except (StoreUnavailable, DiskFull) as error:
+            logger.warning("a mail has to wait: %s", error)
+            return _LATER
+        return "250 2.0.0 Taken"
+
+    async def _take_bounce(self, name: str, raw: bytes) -> str:
+        receipt = await asyncio.to_thread(parse_bounce, raw, name)
         if receipt is None:
             logger.info("a message to a return path was no report of delivery: ignored")
             return "250 2.0.0 Not a report of delivery: ignored"
@@ -111,7 +143,7 @@ def make_protocol(listener: Listener, *, lmtp: bool) -> SMTP:
     kind = _Lmtp if lmtp else _Smtp
     return kind(
         listener,
-        data_size_limit=BOUNCE_MAX,
+        data_size_limit=MESSAGE_MAX,
         enable_SMTPUTF8=True,
         hostname=socket.gethostname(),
         ident="alertd",
@@ -121,7 +153,7 @@ def make_protocol(listener: Listener, *, lmtp: bool) -> SMTP:
 
 
 def main() -> int:
-    arguments = read_arguments("alertd.bounces")
+    arguments = read_arguments("alertd.incoming")
     log.configure(_ROLE)
     if arguments.lifeline is not None:
         lifeline.hold(arguments.lifeline)
@@ -135,10 +167,10 @@ def main() -> int:
 
 
 async def _serve(parts: Parts, process_id: str, listening: socket.socket) -> None:
-    channel, place = parts.channels[_CHANNEL], parts.settings.bounce_listen
-    if not isinstance(channel, Email) or place is None:
-        raise RuntimeError("bounces are taken in where mail is set up and ALERTD_BOUNCE_LISTEN says where")
-    listener = Listener(parts.rt, channel)
+    channel, place = parts.channels[_CHANNEL], parts.settings.mail_listen
+    if place is None:
+        raise RuntimeError("mail is taken in where ALERTD_MAIL_LISTEN says where")
+    listener = Listener(parts.rt, channel if isinstance(channel, Email) else None)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stopped.set)

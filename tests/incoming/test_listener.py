@@ -10,16 +10,19 @@ from typing import Any, TypeVar
 
 import pytest
 
-from alertd.bounces import Listener, make_protocol
 from alertd.core.delivery import State, Transition
+from alertd.core.errors import Invalid
+from alertd.core.roles import Role
+from alertd.incoming import Listener, make_protocol
+from alertd.service import sources
 from alertd.service.runtime import Runtime
+from alertd.sources.base import MESSAGE_MAX
 from alertd.store import deliveries, people, settlements
 from alertd.store.engine import Store
 from channels.base import Context
-from channels.bounces import BOUNCE_MAX
 from channels.email import Email
 from tests.channels.test_bounces import OUT_OF_OFFICE, POSTFIX, POSTFIX_DELAY
-from tests.installation import alert, settle
+from tests.installation import actor, alert, settle
 
 T = TypeVar("T")
 Client = smtplib.SMTP
@@ -210,7 +213,7 @@ async def test_a_huge_message_is_refused_and_the_conversation_goes_on(rt: Runtim
         client = call()
         client.ehlo("mx.example.jp")
         codes = []
-        for raw in (POSTFIX + b"x\r\n" * BOUNCE_MAX, POSTFIX):
+        for raw in (POSTFIX + b"x\r\n" * MESSAGE_MAX, POSTFIX):
             client.mail("")
             client.rcpt(TO)
             codes.append(client.data(raw)[0])
@@ -219,6 +222,48 @@ async def test_a_huge_message_is_refused_and_the_conversation_goes_on(rt: Runtim
 
     assert await talk(converse) == [552, 250]
     assert became(rt, name)[0] == "failed"
+
+
+async def test_a_source_writes_to_an_address_of_its_own(rt: Runtime, call: Connect) -> None:
+    admin = actor("admin", Role.ADMIN)
+    made = sources.make_source(rt, admin, "shobo", "mail")
+    assert len(f"shobo+{made.secret}") <= 64
+    letter = b"Date: Sun, 22 Nov 2026 18:00:00 +0900\r\nMessage-ID: <a@b>\r\nSubject: Smoke\r\n\r\nTunnel closed\r\n"
+
+    def converse() -> list[int]:
+        client = call()
+        client.ehlo("mx.example.jp")
+        codes = []
+        for to, raw in (
+            (f"shobo+{made.secret}@city.example", letter),
+            (f"SHOBO+{made.secret.upper()}@city.example", letter),
+            (f"shobo+{made.secret}@city.example", b"no mail"),
+            (f"shobo+{'a' * 32}@city.example", letter),
+            ("shobo@city.example", letter),
+            (f"nobody+{made.secret}@city.example", letter),
+        ):
+            client.mail("sender@city.example")
+            code, _ = client.rcpt(to)
+            codes.append(client.data(raw)[0] if code == 250 else code)
+            client.rset()
+        client.mail(TO)  # what we sent comes back as if a source had written it
+        client.rcpt(f"shobo+{made.secret}@city.example")
+        codes.append(client.data(letter)[0])
+        client.quit()
+        return codes
+
+    assert await talk(converse) == [250, 250, 554, 550, 550, 550, 554]
+    [seen] = sources.list_observations(rt, limit=9)
+    assert (seen["title"], seen["body"], seen["reason"]) == ("Smoke", "Tunnel closed", "no-rule")
+    again = sources.renew_secret(rt, admin, "shobo")
+    assert sources.source_of_address(rt, f"shobo+{made.secret}@city.example") is None
+    assert sources.source_of_address(rt, f"shobo+{again.secret}@city.example") == "shobo"
+
+
+@pytest.mark.parametrize("name", ["Shobo", "sho.bo", "a@b", "a+b", "x" * 32])
+def test_a_name_that_is_no_mailbox_is_refused(rt: Runtime, name: str) -> None:
+    with pytest.raises(Invalid):
+        sources.make_source(rt, actor("admin", Role.ADMIN), name, "mail")
 
 
 async def test_a_line_that_is_longer_than_it_should_be_hides_no_bounce(rt: Runtime, call: Connect) -> None:
