@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from alertd import __version__, lifeline, log
 from alertd.compose import Parts, compose, read_settings
@@ -16,6 +18,8 @@ from workers.fetching import HttpFetch
 from workers.poller import PollerProcess
 from workers.teller import Teller
 from workers.worker import WorkerProcess
+
+_POLLER_THREADS: Final = 64  # more than there are places that are asked or told at once
 
 
 def main() -> int:
@@ -66,6 +70,8 @@ async def _poll(parts: Parts, worker_id: str) -> None:
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)
+    # A name that is not found occupies a thread for as long as the system looks, and the store needs threads as well.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_POLLER_THREADS))
     agent = f"alertd/{__version__}"
     fetch = HttpFetch(parts.source_hosts, agent)
     # One message at a time for each webhook: those that do not answer keep no connection from the others.
