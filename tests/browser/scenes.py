@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from playwright.sync_api import Page, expect
@@ -114,6 +115,62 @@ def show_invitations(page: Page, place: Place) -> None:
     page.locator(".sheet .qr svg").wait_for()
 
 
+_RULE: Final = """[[rule]]
+name = "{name}"
+source = "{source}"
+do = "draft"
+audience = {{ everyone = true }}
+
+[rule.when]
+at_least = {{ level = "4" }}
+"""
+_RIVER: Final = {
+    "ja": ("氾濫危険水位", "肱川の水位が氾濫危険水位を超えました", "流域の避難所を開設してください。", "西予市"),
+    "en": ("Flood level", "The Hiji River is above its danger level", "Open the shelters along the river.", "Seiyo"),
+}
+
+
+def _make_source(page: Page, place: Place, name: str, kind: str) -> str:
+    """A source that is made by its form, and is there when its page shows; its secret."""
+    page.goto(place.at("/sources"))
+    page.locator("#id").fill(name)
+    page.locator("#kind").select_option(kind)
+    page.locator("form[action='/sources'] button.big").click()
+    return page.locator(".kept .secret").inner_text()
+
+
+def show_source(page: Page, place: Place) -> None:
+    _make_source(page, place, f"keijiban-{place.language}", "garoon")
+    page.goto(place.at(f"/sources/keijiban-{place.language}"))
+    for field, value in (("url", "https://mikan.cybozu.com/g"), ("login", "alertd"), ("categories", "5")):
+        page.locator(f"[name=access-{field}]").fill(value)
+
+
+def show_waiting(page: Page, place: Place) -> None:
+    name, title, body, area = _RIVER[place.language]
+    source = f"river-{place.language}"
+    secret = _make_source(page, place, source, "program")
+    page.goto(place.at("/rules"))
+    page.locator("#text").fill(_RULE.format(name=name, source=source))
+    page.locator("button[value=save]").first.click()
+    page.wait_for_load_state()
+    told = {
+        "id": "1",
+        "standing": "actual",
+        "title": title,
+        "body": body,
+        "scale": "level",
+        "observed_at": datetime.now(UTC).isoformat(),
+        "areas": [{"code": "3821400", "name": area, "rank": 4}],
+    }
+    answer = page.request.post(
+        f"{place.url}/api/v1/sources/{source}", data=told, headers={"Authorization": f"Bearer {secret}"}
+    )
+    assert answer.ok, answer.text()
+    page.goto(place.at("/sources"))
+    expect(page.locator(".observation").first).to_be_visible()
+
+
 def show_path(path: str) -> Callable[[Page, Place], object]:
     return lambda page, place: page.goto(place.at(path))
 
@@ -138,6 +195,9 @@ SCENES: Final = (
     Scene("import", "admin", DESKTOP, show_import),
     Scene("invitations", "admin", {**DESKTOP, "height": 1100}, show_invitations),
     Scene("reachability", "admin", DESKTOP, show_path("/people/reachability")),
+    Scene("source", "admin", {**DESKTOP, "height": 1000}, show_source),
+    Scene("waiting", "admin", {**PHONE, "height": 1100}, show_waiting),
+    Scene("replay", "admin", {**DESKTOP, "height": 1500}, show_path("/rules/replay")),
     Scene("first-contact", "staff", {**PHONE, "height": 1240}, show_path("/me/setup")),
     Scene("alert", None, PHONE, show_letter),
     Scene("offline", None, PHONE, show_offline),
