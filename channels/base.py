@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
+from yarl import URL
+
 from alertd.core.alert import Bilingual
 from alertd.core.delivery import Misconfigured, Outcome, Receipt
 from alertd.core.message import Budget, Message
@@ -21,10 +23,11 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One part of an address; forms are drawn from these."""
+    """One part of an address. Whoever knows a `secret` one can write to that person: it is shown to nobody."""
 
     name: str
     required: bool = True
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class ChannelType(Protocol):
     fields: ClassVar[tuple[Field, ...]]
     settings: ClassVar[tuple[Setting, ...]]
     has_second: ClassVar[bool]  # whether a second provider can stand in for the first
+    on_record: ClassVar[bool]  # whether the address, its one field, stands with the person; else people add their own
+    is_extra: ClassVar[bool]  # whether nothing is lacking where it is not set up: no worker, no word of it
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
@@ -209,6 +214,25 @@ def parse_rate(text: str) -> float:
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or not 0 < float(text) <= RATE_MAX:
         raise ValueError(f"should be a number above 0, at most {RATE_MAX:g}")
     return float(text)
+
+
+def is_api_url(text: str) -> bool:
+    """Whether a provider's API may be called at `text`: by https, or by http on a loopback address."""
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    host = url.host or ""
+    loopback = host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
+    plain = not (url.user or url.password or url.query_string or url.fragment)
+    return plain and bool(host) and (url.scheme == "https" or (url.scheme == "http" and loopback))
+
+
+def words_of(error: Exception) -> str:
+    """What an attempt that ended in `error`, without an answer, is told to have ended in."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def one_line(text: str, longest: int = 200) -> str:

@@ -61,6 +61,8 @@ class Email:
         Setting("MAIL_BOUNCES", "the address that bounces go to, which alertd incoming receives", shared=True),
     )
     has_second: ClassVar[bool] = True
+    on_record: ClassVar[bool] = True
+    is_extra: ClassVar[bool] = False
 
     def __init__(
         self,

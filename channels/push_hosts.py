@@ -87,7 +87,7 @@ class PushHosts:
         if url.scheme != "https" or port != 443:
             return "must be https on port 443"
         if host not in self._patterns and not self._has_pattern_for(host):
-            return f"{host!r} is not a push service that this installation knows"
+            return f"{host!r} is not a host that this installation knows"
         # "127.1", "2130706433" and "127.0.0.1." are addresses to the system, and no names that could be looked up.
         if host.replace(".", "").isdigit() and not is_ip(host):
             return f"{host!r} is not a public address"

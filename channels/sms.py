@@ -16,7 +16,6 @@ from twilio.base.exceptions import TwilioException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
-from yarl import URL
 
 from alertd.core.alert import Bilingual
 from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcome, Receipt, Refused
@@ -33,9 +32,11 @@ from channels.base import (
     SettingFaults,
     SignatureError,
     Unconfigured,
+    is_api_url,
     one_line,
     parse_rate,
     parse_retry_after,
+    words_of,
 )
 from channels.twilio_http import Answered, HttpClient, error_of
 
@@ -111,6 +112,8 @@ class Sms:
         Setting("SMS_DAILY_PARTS", "parts a day after which somebody is told; a real alert goes on", shared=True),
     )
     has_second: ClassVar[bool] = True
+    on_record: ClassVar[bool] = True
+    is_extra: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -192,9 +195,9 @@ class Sms:
         except Answered as answer:
             return self._judge(answer)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Deferred(_words(error))
+            return Deferred(words_of(error))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return Deferred(_words(error), dark=True)
+            return Deferred(words_of(error), dark=True)
         except (TwilioException, ValueError, TypeError, AttributeError) as error:
             return Deferred(one_line(f"an answer that cannot be read: {error}"), dark=True)
         return Accepted(made.sid)
@@ -214,7 +217,7 @@ class Sms:
             outcome = self._judge(answer)
             return replace(outcome, dark=False) if isinstance(outcome, Deferred) else None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return Deferred(f"cannot ask whether it was sent: {_words(error)}")
+            return Deferred(f"cannot ask whether it was sent: {words_of(error)}")
         except (TwilioException, ValueError, TypeError, AttributeError):
             # Whatever answered here is no list of messages, and asking again will not make it one.
             return None
@@ -242,7 +245,7 @@ class Sms:
                 )
             ]
         except (aiohttp.ClientError, OSError) as error:
-            return [Bilingual("the provider cannot be reached", "事業者に接続できません").followed_by(_words(error))]
+            return [Bilingual("the provider cannot be reached", "事業者に接続できません").followed_by(words_of(error))]
         except (TwilioException, ValueError, TypeError, AttributeError):
             return [_NOT_TWILIO]
         if not isinstance(account.status, str):
@@ -357,7 +360,7 @@ def _option_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
     if not re.fullmatch(r"[1-9]\d{0,8}", daily, re.ASCII):
         faults.append(("SMS_DAILY_PARTS", "should be a number from 1 to 999999999"))
     api = values.get("TWILIO_API_URL")
-    if api and not _is_api_url(api):
+    if api and not is_api_url(api):
         faults.append(("TWILIO_API_URL", "should be https://…, or http:// on a loopback address"))
     return faults
 
@@ -380,24 +383,7 @@ def _account_faults(values: Mapping[str, str]) -> list[tuple[str, str]]:
     return faults
 
 
-def _is_api_url(text: str) -> bool:
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    host = url.host or ""
-    loopback = host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))
-    plain = not (url.user or url.password or url.query_string or url.fragment)
-    return plain and bool(host) and (url.scheme == "https" or (url.scheme == "http" and loopback))
-
-
 _NOT_TWILIO: Final = Bilingual("what answers is not Twilio's API", "TwilioのAPIではないものが応答しています。")
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _plain(text: str) -> str:

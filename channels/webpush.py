@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Self
@@ -26,17 +26,15 @@ from channels.base import (
     parse_rate,
     parse_retry_after,
 )
+from channels.guarded import GuardedHttp, Places
 from channels.push_crypto import CURVE, VapidTokens, decode, encode, encrypt
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts, is_ip
-from channels.push_http import Answer, NotSent, Origin, PushHttp, Unanswered
+from channels.push_hosts import PushHosts, is_ip
+from channels.push_http import Answer
 
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
-ENDPOINT_MAX: Final = 2_048
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
 TIMEOUT: Final = 10.0  # seconds for a whole attempt
-_ORIGINS_KEPT: Final = 1_000
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_ENDPOINT: Final = re.compile(r"(https?://(?:(?![/?#\\])[!-~])+)((?:(?!\\)[!-~])*)")
 _SUBJECT: Final = re.compile(r"mailto:[^\s@,<>]+@[^\s@,<>]+|https://[^\s/@]+(?:/\S*)?")
 
 
@@ -51,6 +49,8 @@ class WebPush:
         Setting("PUSH_PER_SECOND", "requests a second to all push services together (default: any)"),
     )
     has_second: ClassVar[bool] = False  # a browser subscribes at one push service and nowhere else
+    on_record: ClassVar[bool] = False
+    is_extra: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -63,14 +63,12 @@ class WebPush:
     ) -> None:
         self.budget = Budget(form="notification", size=2_000, concurrency=768, rate=rate, pace=rate)
         self._keys = context.vapid_keys
-        self._hosts = hosts
+        self._places = Places(hosts, "endpoint")
         self._public_url = context.public_url
         self._subject = subject
         self._vapid = VapidTokens(subject)
         self._clock = context.now
-        self._timeout = timeout
-        self._http: PushHttp | None = None
-        self._origins: dict[str, Origin] = {}  # by how endpoints begin
+        self._http = GuardedHttp(hosts, timeout)
 
     @classmethod
     def configure(cls, values: Mapping[str, str], context: Context) -> Self:
@@ -96,7 +94,7 @@ class WebPush:
     def parse_address(self, raw: Mapping[str, str]) -> Address:
         """The subscription with keys that can be encrypted to and an endpoint that may be called; or AddressError."""
         endpoint = raw.get("endpoint", "")
-        self._place(endpoint)
+        self._places.find(endpoint)
         point = decode("p256dh", raw.get("p256dh", ""), 65)
         try:
             ec.EllipticCurvePublicKey.from_encoded_point(CURVE, point)
@@ -124,7 +122,7 @@ class WebPush:
         if vapid_key is None:
             return Gone("subscribed under a key that no longer exists")
         try:
-            origin, target = self._place(address["endpoint"])
+            origin, target = self._places.find(address["endpoint"])
         except AddressError as error:
             return Refused(f"endpoint: {error.message}")
 
@@ -140,7 +138,11 @@ class WebPush:
             }
             return fields, encrypt(address, payload(message))
 
-        return await self._post(origin, target, make)
+        try:
+            answer = await self._http.post(origin, target, make)
+        except ValueError:
+            return Gone("the subscription's keys are unusable")
+        return self._outcome(answer) if isinstance(answer, Answer) else answer
 
     async def check(self) -> list[Bilingual]:
         """Whether push services would take our word for who we are: see `channels.base.Checkable`. Asks nobody."""
@@ -162,55 +164,7 @@ class WebPush:
 
     async def aclose(self) -> None:
         """Give back kept connections."""
-        if self._http is not None:
-            self._http.close()
-            self._http = None
-
-    def _place(self, endpoint: str) -> tuple[Origin, str]:
-        """The push service that an endpoint leads to, and the request's target there. Raises AddressError."""
-        if not endpoint:
-            raise AddressError("endpoint", "is missing")
-        if len(endpoint) > ENDPOINT_MAX:
-            raise AddressError("endpoint", f"is longer than {ENDPOINT_MAX} characters")
-        # It goes onto the wire as it is: nothing in it may end the request line.
-        found = _ENDPOINT.fullmatch(endpoint)
-        if not found:
-            raise AddressError("endpoint", "is not an absolute URL")
-        start, target = found.groups()
-        if "#" in target:
-            raise AddressError("endpoint", "must not hold a fragment")
-        if start not in self._origins:
-            if len(self._origins) >= _ORIGINS_KEPT:
-                self._origins.clear()
-            self._origins[start] = self._origin(start)
-        return self._origins[start], target if target.startswith("/") else f"/{target}"
-
-    def _origin(self, start: str) -> Origin:
-        try:
-            url = URL(start, encoded=True)
-            named = url.raw_user or url.raw_password
-        except ValueError:
-            raise AddressError("endpoint", "is not an absolute URL") from None
-        fault = "must not hold a user name" if named else self._hosts.fault(url)
-        if fault:
-            raise AddressError("endpoint", fault)
-        return Origin.of(url)
-
-    async def _post(self, origin: Origin, target: str, make: Callable[[], tuple[Mapping[str, str], bytes]]) -> Outcome:
-        if self._http is None:
-            self._http = PushHttp(GuardedResolver(self._hosts), self._timeout)
-        try:
-            return self._outcome(await self._http.post(origin, target, make))
-        except BlockedAddress as error:
-            return Refused(f"endpoint: {error}")
-        except TimeoutError:
-            return Deferred(f"no answer within {self._timeout:g} s", dark=True)
-        except UnicodeError as error:
-            return Gone(one_line(f"the endpoint cannot be called: {error}"))
-        except ValueError:
-            return Gone("the subscription's keys are unusable")
-        except (NotSent, Unanswered) as error:
-            return Deferred(one_line(str(error)), dark=isinstance(error, Unanswered))
+        self._http.close()
 
     def _outcome(self, answer: Answer) -> Outcome:
         status = answer.status
