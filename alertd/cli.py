@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -99,6 +100,11 @@ def _run(arguments: argparse.Namespace, settings: Settings, roles: Roles) -> int
     log.configure("supervisor")
     host, port = getattr(arguments, "host", ""), getattr(arguments, "port", 0)
     parts = compose(settings)
+    absent = [channel for channel in getattr(arguments, "channel", None) or () if channel not in parts.channels]
+    roles = replace(roles, channels=tuple(channel for channel in roles.channels if channel in parts.channels))
+    if absent:
+        parts.close()
+        raise CannotStart(f"{absent[0]} is not set up here: see config/alertd.example.toml")
     if roles.channels:
         _release(parts, roles.channels)
     if not roles.web and (roles.channels or roles.clock or roles.poller):

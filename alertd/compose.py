@@ -12,7 +12,7 @@ from typing import Final
 from yarl import URL
 
 from alertd.bell import RedisBell
-from alertd.service.installation import Installation, VapidPair, find_public_url, keep_public_url, prepare
+from alertd.service.installation import Installation, VapidPair, find_public_url, find_used, keep_public_url, prepare
 from alertd.service.process_clock import ProcessClock
 from alertd.service.runtime import Runtime
 from alertd.store import ballast
@@ -123,7 +123,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     url = url or find_public_url(store) or f"http://127.0.0.1:{DEFAULT_PORT}"
     keys = [load_key(pair.private_key) for pair in installation.vapid]
     context = Context(url, settings.organisation, settings.region, {key.id: key for key in keys}, clock.now)
-    channels = registry.configure(settings.channels, context)
+    channels = registry.configure(settings.channels, context, find_used(store, registry.EXTRAS))
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
     source_hosts = PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
@@ -145,6 +145,8 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         budgets={kind: channel.budget for kind, channel in channels.items()},
         parse={kind: channel.parse_address for kind, channel in channels.items()},
         lanes={kind: channel.lane for kind, channel in channels.items()},
+        records={kind: field.name for kind, field in registry.ON_RECORD.items() if kind in channels},
+        secrets=frozenset(field.name for field in registry.ON_RECORD.values() if field.secret),
         missing={kind: each.missing for kind, each in channels.items() if isinstance(each, Unconfigured)},
     )
     seconds = registry.configure_second(settings.channels, context)

@@ -11,7 +11,7 @@ from alertd.core.alert import Language
 from alertd.core.errors import StoreUnavailable
 from alertd.service.checkup import Patient, Probe, examine
 from alertd.service.findings import Finding
-from alertd.service.installation import VapidPair, find_public_url, find_vapid
+from alertd.service.installation import VapidPair, find_public_url, find_used, find_vapid
 from alertd.store import ballast
 from alertd.store.engine import Store, is_made
 from alertd.store.migrate import standing
@@ -56,13 +56,13 @@ def check_up(settings: Settings) -> list[Finding]:
 
 
 async def _examine(settings: Settings, store: Store | None) -> list[Finding]:
-    pairs, found_url = _read(store)
+    pairs, found_url, used = _read(store)
     url = settings.public_url or found_url
     keys, faults = _load(pairs)
     context = Context(
         url or f"http://127.0.0.1:{DEFAULT_PORT}", settings.organisation, settings.region, {key.id: key for key in keys}
     )
-    first = registry.configure(settings.channels, context)
+    first = registry.configure(settings.channels, context, used)
     second = registry.configure_second(settings.channels, context)
     patient = Patient(
         store=store,
@@ -71,7 +71,7 @@ async def _examine(settings: Settings, store: Store | None) -> list[Finding]:
         zone=settings.time_zone,
         redis_url=redis_url(settings),
         public_url=url,
-        channels=registry.KINDS,
+        channels=tuple(first),
         probes=_probes(first, second),
         missing={kind: each.missing for kind, each in first.items() if isinstance(each, Unconfigured)},
         roles=roles(settings),
@@ -94,17 +94,17 @@ def _open(settings: Settings) -> Store | None:
     return Store(settings.database_url, ballast.beside(settings.database_url))
 
 
-def _read(store: Store | None) -> tuple[tuple[VapidPair, ...], str | None]:
+def _read(store: Store | None) -> tuple[tuple[VapidPair, ...], str | None, frozenset[str]]:
     """What only the store knows; nothing while it is not in order, which the checks tell."""
     if store is None:
-        return (), None
+        return (), None, frozenset()
     try:
         with store.read() as connection:
             if standing(connection) != "current":
-                return (), None
-        return find_vapid(store), find_public_url(store)
+                return (), None, frozenset()
+        return find_vapid(store), find_public_url(store), find_used(store, registry.EXTRAS)
     except StoreUnavailable:
-        return (), None
+        return (), None, frozenset()
 
 
 def _load(pairs: Iterable[VapidPair]) -> tuple[list[VapidKey], list[Finding]]:

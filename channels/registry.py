@@ -1,6 +1,6 @@
 """Every channel there is. A new one is one file and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -12,20 +12,27 @@ from channels.webpush import WebPush
 SECOND: Final = "SECOND_"
 CHANNELS: Final[tuple[type[ChannelType], ...]] = (WebPush, Sms, Email)
 KINDS: Final[tuple[str, ...]] = tuple(channel.kind for channel in CHANNELS)
+EXTRAS: Final[tuple[str, ...]] = tuple(channel.kind for channel in CHANNELS if channel.is_extra)
+ON_RECORD: Final = {channel.kind: channel.fields[0] for channel in CHANNELS if channel.on_record}
+"""By channel: the one field of its address, which stands with the person."""
 
 
-def configure(values: Mapping[str, str], context: Context) -> dict[str, Channel]:
-    """Every channel by its kind, for settings named without their prefix.
+def configure(values: Mapping[str, str], context: Context, used: Collection[str] = ()) -> dict[str, Channel]:
+    """Every channel that there is here, by its kind, for settings named without their prefix.
 
-    Raises one SettingFaults with what is wrong in all of them.
+    An extra one that is not set up is there only when it is `used` all the same: then what it lacks is told, and its
+    messages are held. Raises one SettingFaults with what is wrong in all of them.
     """
     channels: dict[str, Channel] = {}
     faults: list[tuple[str, str]] = []
     for channel in CHANNELS:
         try:
-            channels[channel.kind] = channel.configure(values, context)
+            made = channel.configure(values, context)
         except SettingFaults as error:
             faults.extend(error.faults)
+            continue
+        if not (channel.is_extra and isinstance(made, Unconfigured)) or channel.kind in used:
+            channels[channel.kind] = made
     if faults:
         raise SettingFaults(faults)
     return channels

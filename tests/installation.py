@@ -49,6 +49,7 @@ LANES: Final[dict[str, Callable[[Mapping[str, str]], str]]] = {
     "email": lambda address: address["email"].rpartition("@")[2],
 }
 BOSS: Final = Actor("boss", "防災 課長", "ja", Role.ADMIN, "shell", "system")
+RECORDS: Final = {"sms": "phone", "email": "email"}
 ASK: Final = Ask("無事ですか", (Choice("safe", "無事"), Choice("hurt", "けが")))
 
 
@@ -153,6 +154,7 @@ def make_runtime(store: Store, clock: Clock, bell: Any, public_url: str = PUBLIC
         budgets=BUDGETS,
         parse=PARSE,
         lanes=LANES,
+        records=RECORDS,
     )
     directory.ensure_system_person(rt, BOSS.person_id)
     return rt

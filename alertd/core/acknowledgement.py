@@ -28,18 +28,32 @@ class Way(Enum):
     LINK = (9, "link")
     # No way to answer: what a phone that shows a message says so with. Its number is a delivery's, not a recipient's.
     BEACON = (10, "beacon")
+    SLACK_LINK = (11, "slack-link")
+    TEAMS_LINK = (12, "teams-link")
 
     def __init__(self, number: int, word: str) -> None:
         self.number = number
         self.word = word
 
 
-_LINK_WAY: Final = {"webpush": Way.PUSH, "sms": Way.SMS_LINK, "email": Way.EMAIL_LINK}
+_LINK_WAY: Final = {
+    "webpush": Way.PUSH,
+    "sms": Way.SMS_LINK,
+    "email": Way.EMAIL_LINK,
+    "slack": Way.SLACK_LINK,
+    "teams": Way.TEAMS_LINK,
+}
+PROVES: Final = {Way.SMS_REPLY: "sms"} | {way: channel for channel, way in _LINK_WAY.items() if way is not Way.PUSH}
+"""The channel that an answer by this way proves to work. A push is not here: one answer does not tell which of the
+devices it was."""
 _BY_NUMBER: Final = {way.number: way for way in Way}
 
 
 def link_way(channel: str) -> Way:
-    """The way an answer comes when it is given over the link that `channel` carried."""
+    """The way an answer comes when it is given over the link that `channel` carried.
+
+    Of a channel that has none of its own nobody knows afterwards which way it was: the link works all the same.
+    """
     return _LINK_WAY.get(channel, Way.LINK)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,9 +22,7 @@ from alertd.store.proofs import REPLACED
 from alertd.store.rows import Row
 
 NAME_MAX: Final = 200
-
-# Which of a person's own fields is the address of which channel, under which name.
-PERSONAL: Final = {"sms": "phone", "email": "email"}
+_COLUMNS: Final = ("email", "phone")  # the addresses that have a column of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,28 @@ class PersonDraft:
     role: str | None = None  # None: leave it as it is
     takes_self_test: bool | None = None  # the same
     quiet_hours: tuple[str, str] | tuple[()] | None = None  # from and to, like 22:00; (): none; None: leave them
+    # The record's other addresses, by their names. "": none. None, or left out: leave it as it is.
+    addresses: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def person_view(row: Row, groups: Sequence[str]) -> dict[str, Any]:
+def person_view(rt: Runtime, row: Row, groups: Sequence[str]) -> dict[str, Any]:
+    """A person as they are told of. `addresses` are there where there are such channels; a secret one is told as None,
+    which leaves it as it is when it is handed in again."""
     names = ("id", "name", "email", "phone", "language", "active", "role", "takes_self_test")
-    return {**{name: row[name] for name in names}, "groups": list(groups), "quiet_hours": quiet_view(row)}
+    view = {**{name: row[name] for name in names}, "groups": list(groups), "quiet_hours": quiet_view(row)}
+    other = {name: row["addresses"][name] for name in other_addresses(rt) if name in row["addresses"]}
+    told = {name: None if name in rt.secrets else address for name, address in other.items()}
+    return {**view, "addresses": told} if other_addresses(rt) else view
+
+
+def other_addresses(rt: Runtime) -> tuple[str, ...]:
+    """The names of the addresses that a person's record may hold beside phone and mail."""
+    return tuple(name for name in rt.records.values() if name not in _COLUMNS)
+
+
+def flat(rt: Runtime, row: Row) -> dict[str, Any]:
+    """A person's row with each of the record's addresses, or None, under its name."""
+    return {**row, **{name: row["addresses"].get(name) for name in other_addresses(rt)}}
 
 
 def quiet_view(row: Row) -> dict[str, str] | None:
@@ -57,7 +72,7 @@ def list_people(rt: Runtime, *, after: str | None, limit: int) -> list[dict[str,
     with rt.store.read() as connection:
         rows = people.page(connection, after=after, limit=limit)
         groups = people.memberships(connection, [row["id"] for row in rows])
-    return [person_view(row, groups[row["id"]]) for row in rows]
+    return [person_view(rt, row, groups[row["id"]]) for row in rows]
 
 
 def put_person(
@@ -96,7 +111,7 @@ def put_person(
         row = people.get(connection, draft.id)
         assert row is not None
         groups = people.memberships(connection, [draft.id])[draft.id]
-        return person_view(row, groups), made
+        return person_view(rt, row, groups), made
 
     return change_people(rt, [draft.id], change)
 
@@ -200,23 +215,16 @@ def _guard_oneself(before: Row, active: bool, role: str | None) -> None:
 def check_person(
     rt: Runtime, draft: PersonDraft, known_groups: set[str]
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """A draft's columns, normalised, and everything that is wrong with it."""
+    """A draft's columns and its other addresses, normalised, and everything that is wrong with it."""
     faults: list[tuple[str, str]] = []
     values: dict[str, Any] = {"name": draft.name.strip(), "language": draft.language, "active": draft.active}
     id_fault = given_id_fault(draft.id)
     if id_fault:
         faults.append(("id", id_fault))
     faults += name_faults(draft.name)
-    given = {"email": draft.email, "phone": draft.phone}
-    for channel, field in PERSONAL.items():
-        raw = given[field]
-        values[field] = None
-        if raw is None or not raw.strip():
-            continue
-        try:
-            values[field] = rt.parse[channel]({field: raw})[field]
-        except AddressError as error:
-            faults.append((field, error.message))
+    addresses, address_faults = _check_addresses(rt, draft)
+    values |= addresses
+    faults += address_faults
     if draft.language not in LANGUAGES:
         faults.append(("language", f"must be one of {', '.join(LANGUAGES)}"))
     if draft.takes_self_test is not None:
@@ -234,6 +242,25 @@ def check_person(
     return values, faults
 
 
+def _check_addresses(rt: Runtime, draft: PersonDraft) -> tuple[dict[str, str | None], list[tuple[str, str]]]:
+    """What becomes of the record's addresses, by their names; those that stay as they are left out."""
+    other = {name: raw for name, raw in draft.addresses.items() if raw is not None}
+    given = {"email": draft.email or "", "phone": draft.phone or "", **other}
+    values: dict[str, str | None] = dict.fromkeys(_COLUMNS)
+    faults = [(name, "there is no such address here") for name in other if name not in other_addresses(rt)]
+    for channel, name in rt.records.items():
+        if name not in given:
+            continue
+        values[name] = None
+        if not given[name].strip():
+            continue
+        try:
+            values[name] = rt.parse[channel]({name: given[name]})[name]
+        except AddressError as error:
+            faults.append((name, error.message))
+    return values, faults
+
+
 def name_faults(name: str) -> list[tuple[str, str]]:
     if is_blank(name):
         return [("name", "must not be blank")]
@@ -243,14 +270,25 @@ def name_faults(name: str) -> list[tuple[str, str]]:
 
 
 def keep_person(connection: Connection, rt: Runtime, person_id: str, values: Mapping[str, Any], version: int) -> bool:
-    """Write a checked person and the subscriptions that follow from phone and mail; not their groups."""
+    """Write a checked person and the subscriptions that follow from their addresses; not their groups."""
     now = rt.now()
-    made = people.put(connection, person_id, values, now, version)
+    before = people.get(connection, person_id)
+    columns = _as_columns(rt, values, before["addresses"] if before else {})
+    made = people.put(connection, person_id, columns, now, version)
     mine = people.subscriptions_of(connection, [person_id])
-    for channel, field in PERSONAL.items():
-        address = {field: values[field]} if values[field] else None
+    for channel, name in rt.records.items():
+        if name not in values:
+            continue
+        address = {name: values[name]} if values[name] else None
         _follow(connection, rt, person_id, channel, address, [row for row in mine if row["channel"] == channel], now)
     return made
+
+
+def _as_columns(rt: Runtime, values: Mapping[str, Any], before: Mapping[str, str]) -> dict[str, Any]:
+    """What `check_person` made, as it is written: the addresses that have no column of their own in one."""
+    changed = {name: values[name] for name in other_addresses(rt) if name in values}
+    kept = {name: address for name, address in {**before, **changed}.items() if address}
+    return {**{name: value for name, value in values.items() if name not in changed}, "addresses": kept}
 
 
 def add_people(
@@ -258,15 +296,15 @@ def add_people(
 ) -> None:
     """Write checked people who are not there yet, with their groups, in a few statements."""
     now = rt.now()
-    people.add_all(connection, [{**values, "id": draft.id} for draft, values in new], now, version)
+    people.add_all(connection, [{**_as_columns(rt, values, {}), "id": draft.id} for draft, values in new], now, version)
     people.add_memberships(connection, [(group, draft.id) for draft, _ in new for group in set(draft.groups)])
     people.add_subscriptions(
         connection,
         [
-            subscription_values(rt, draft.id, channel, {field: values[field]}, None, now)
+            subscription_values(rt, draft.id, channel, {name: values[name]}, None, now)
             for draft, values in new
-            for channel, field in PERSONAL.items()
-            if values[field]
+            for channel, name in rt.records.items()
+            if values.get(name)
         ],
     )
 
@@ -302,7 +340,9 @@ def _follow(
 def subscription_values(
     rt: Runtime, person_id: str, channel: str, address: Mapping[str, str], label: str | None, now: datetime
 ) -> dict[str, Any]:
-    """A subscription's row, verified as of `now`."""
+    """A subscription's row, verified as of `now`. A secret address is called by what it depends on."""
+    if not rt.secrets.isdisjoint(address):
+        label = rt.lanes[channel](address) or channel
     return {
         "id": rt.new_id(),
         "person_id": person_id,

@@ -17,18 +17,24 @@ from sqlalchemy import Connection
 
 from alertd.core.errors import Conflict, Invalid
 from alertd.core.roles import Role
-from alertd.service.directory import PERSONAL, PersonDraft, add_people, check_person, keep_person
+from alertd.service.directory import (
+    PersonDraft,
+    add_people,
+    check_person,
+    flat,
+    keep_person,
+    other_addresses,
+)
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
 from alertd.store import imports, instance, people
 from alertd.store.rows import Row
 
-COLUMNS: Final = ("id", "name", "email", "phone", "language", "groups", "active")
 _REQUIRED: Final = ("id", "name")
 _YES: Final = frozenset({"", "1", "true", "yes", "y", "on", "はい", "有効", "○"})
 _NO: Final = frozenset({"0", "false", "no", "n", "off", "いいえ", "無効", "×"})
 ROWS_MAX: Final = 200_000
-FIELDS: Final = ("name", "email", "phone", "language", "groups", "active")
+_FIELDS: Final = ("name", "email", "phone", "language", "groups", "active")
 
 
 class Outdated(Conflict):
@@ -37,7 +43,7 @@ class Outdated(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A person whom an import makes (`before` is None) or changes: what they are before and after, by `FIELDS`."""
+    """A person whom an import makes (`before` is None) or changes: what they are before and after, see `state`."""
 
     row: int
     id: str
@@ -47,7 +53,8 @@ class Difference:
     @property
     def fields(self) -> list[str]:
         """The names of what changes."""
-        return [name for name in FIELDS if self.before is not None and self.before[name] != self.after[name]]
+        before = self.before
+        return [name for name in self.after if before is not None and before[name] != self.after[name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,11 @@ class Report:
         }
 
 
+def columns(rt: Runtime) -> tuple[str, ...]:
+    """The columns that a file may have."""
+    return ("id", *_FIELDS, *other_addresses(rt))
+
+
 def decode(raw: bytes) -> str:
     """CSV bytes as text: UTF-8 with or without BOM, else cp932 as Excel writes it in Japan. Raises Invalid."""
     for encoding in ("utf-8-sig", "cp932"):
@@ -115,17 +127,17 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool, handed
     if not dry_run:
         rt.require_room()
     report = Report()
-    drafts, absent = _read(text, report)
+    drafts, absent = _read(rt, text, report)
     with rt.store.read() as connection:
         known_groups = set(people.parents(connection))
-        there = people.get_many(connection, [draft.id for _, draft in drafts])
+        there = _flat(connection, rt, drafts)
     checked: list[tuple[int, PersonDraft, dict[str, Any]]] = []
     for row, draft in drafts:
         values, faults = check_person(rt, draft, known_groups)
         report.errors += [(row, name, message) for name, message in faults]
         checked.append((row, draft, values))
     report.errors.sort()
-    given = [name for name in PERSONAL.values() if name not in absent]
+    given = [name for name in rt.records.values() if name not in absent]
     moved = [
         draft.id
         for _, draft, values in checked
@@ -135,12 +147,12 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool, handed
     def change(connection: Connection, version: NextVersion) -> Report:
         # From here on nobody else can write: a whole town must be taken in before an alert that waits would be refused.
         at_version = version() if not dry_run else 0
-        before = people.get_many(connection, [draft.id for _, draft in drafts])
+        before = _flat(connection, rt, drafts)
         groups_before = people.memberships(connection, list(before))
         for index, (row, draft, values) in enumerate(checked):
             if draft.id in before:
                 # A column that the file does not have says nothing; only an empty cell takes something away.
-                values |= {name: before[draft.id][name] for name in absent if name in values}
+                values |= {name: before[draft.id][name] for name in absent if name in before[draft.id]}
                 if "groups" in absent:
                     draft = replace(draft, groups=tuple(groups_before[draft.id]))
                 checked[index] = (row, draft, values)
@@ -148,8 +160,8 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool, handed
             difference = Difference(
                 row,
                 draft.id,
-                state(there_is, groups_before[draft.id]) if there_is else None,
-                state(values, draft.groups),
+                state(rt, there_is, groups_before[draft.id]) if there_is else None,
+                state(rt, values, draft.groups),
             )
             _compare(report, actor, difference, there_is)
         if dry_run or report.errors:
@@ -177,7 +189,13 @@ def import_people(rt: Runtime, actor: Actor, text: str, *, dry_run: bool, handed
     return change_people(rt, () if dry_run else moved, change, at_large=True)
 
 
-def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], frozenset[str]]:
+def _flat(connection: Connection, rt: Runtime, drafts: Sequence[tuple[int, PersonDraft]]) -> dict[str, dict[str, Any]]:
+    """Those of these people who are there already."""
+    there = people.get_many(connection, [draft.id for _, draft in drafts])
+    return {person_id: flat(rt, row) for person_id, row in there.items()}
+
+
+def _read(rt: Runtime, text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], frozenset[str]]:
     """The rows as drafts, with their numbers, and the columns that the file does not have."""
     if "\0" in text:
         raise Invalid([("file", "holds NUL characters: it is not a CSV file")])
@@ -185,7 +203,8 @@ def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], fro
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise Invalid([("file", f"is not CSV: {error}")]) from error
-    header = _header(rows[0] if rows else [])
+    known = columns(rt)
+    header = _header(rows[0] if rows else [], known)
     if len(rows) > ROWS_MAX:
         raise Invalid([("file", f"has more than {ROWS_MAX} rows")])
     drafts: list[tuple[int, PersonDraft]] = []
@@ -196,29 +215,30 @@ def _read(text: str, report: Report) -> tuple[list[tuple[int, PersonDraft]], fro
         if len(row) != len(header):
             report.errors.append((number, "row", f"has {len(row)} cells where the header has {len(header)}"))
             continue
-        draft = _draft(number, dict(zip(header, (cell.strip() for cell in row), strict=True)), report)
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
+        draft = _draft(number, cells, {name: cells.get(name) for name in other_addresses(rt)}, report)
         if draft.id in first_row:
             report.errors.append((number, "id", f"{draft.id!r} stands in row {first_row[draft.id]} already"))
         first_row.setdefault(draft.id, number)
         drafts.append((number, draft))
     if not drafts and not report.errors:
         raise Invalid([("file", "has no rows below its header")])
-    return drafts, frozenset(COLUMNS).difference(header)
+    return drafts, frozenset(known).difference(header)
 
 
-def _header(cells: Sequence[str]) -> list[str]:
+def _header(cells: Sequence[str], known: Sequence[str]) -> list[str]:
     header = [cell.strip().lower() for cell in cells]
     faults = [
-        ("header", f"unknown column {name!r}; there are {', '.join(COLUMNS)}") for name in header if name not in COLUMNS
+        ("header", f"unknown column {name!r}; there are {', '.join(known)}") for name in header if name not in known
     ]
     faults += [("header", f"column {name!r} is missing") for name in _REQUIRED if name not in header]
-    faults += [("header", f"column {name!r} stands twice") for name in COLUMNS if header.count(name) > 1]
+    faults += [("header", f"column {name!r} stands twice") for name in known if header.count(name) > 1]
     if faults:
         raise Invalid(faults)
     return header
 
 
-def _draft(number: int, cells: dict[str, str], report: Report) -> PersonDraft:
+def _draft(number: int, cells: dict[str, str], addresses: dict[str, str | None], report: Report) -> PersonDraft:
     flag = unicodedata.normalize("NFKC", cells.get("active", "")).lower()
     if flag not in _YES and flag not in _NO:
         report.errors.append((number, "active", f"{cells['active']!r} is neither true nor false"))
@@ -230,12 +250,15 @@ def _draft(number: int, cells: dict[str, str], report: Report) -> PersonDraft:
         language=cells.get("language", "").lower() or "ja",
         groups=tuple(group for group in re.split(r"[;|、\s]+", cells.get("groups", "")) if group),
         active=flag not in _NO,
+        addresses=addresses,
     )
 
 
-def state(values: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
-    """What an import can change of a person, as it is kept and compared."""
-    return {**{name: values[name] for name in FIELDS if name != "groups"}, "groups": sorted(set(groups))}
+def state(rt: Runtime, values: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    """What an import can change of a person, as it is kept and compared, by the columns' names."""
+    addresses = {name: values.get(name) for name in other_addresses(rt)}
+    own = {name: sorted(set(groups)) if name == "groups" else values[name] for name in _FIELDS}
+    return {**own, **addresses}
 
 
 def _compare(report: Report, actor: Actor, difference: Difference, before: Row | None) -> None:

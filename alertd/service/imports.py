@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.roles import Role
-from alertd.service.directory import keep_person
+from alertd.service.directory import flat, keep_person
 from alertd.service.importing import Handed, Outdated, Report, decode, import_people, state
 from alertd.service.rollout import NextVersion, change_people
 from alertd.service.runtime import Actor, Runtime
@@ -98,7 +98,7 @@ def foresee_undo(rt: Runtime, actor: Actor, import_id: str) -> Undoing:
     """What undoing an import would come to. Raises NotFound."""
     with rt.store.read() as connection:
         _applied(connection, import_id)
-        return _foresee(connection, actor, import_id)
+        return _foresee(connection, rt, actor, import_id)
 
 
 def undo(rt: Runtime, actor: Actor, import_id: str) -> Undoing:
@@ -108,11 +108,11 @@ def undo(rt: Runtime, actor: Actor, import_id: str) -> Undoing:
     now = rt.now()
     with rt.store.read() as connection:
         _applied(connection, import_id)
-        whom = sorted(_foresee(connection, actor, import_id).back)
+        whom = sorted(_foresee(connection, rt, actor, import_id).back)
 
     def change(connection: Connection, version: NextVersion) -> Undoing:
         at_version = version()
-        undoing = _foresee(connection, actor, import_id)
+        undoing = _foresee(connection, rt, actor, import_id)
         left = [{"id": person_id, "why": why} for person_id, why in undoing.left.items()]
         if not imports.undo(connection, import_id, left, now):
             raise Conflict("this was undone already")
@@ -135,14 +135,14 @@ def undo(rt: Runtime, actor: Actor, import_id: str) -> Undoing:
     return change_people(rt, whom, change, at_large=True)
 
 
-def _foresee(connection: Connection, actor: Actor, import_id: str) -> Undoing:
+def _foresee(connection: Connection, rt: Runtime, actor: Actor, import_id: str) -> Undoing:
     rows = imports.rows_of(connection, import_id)
     there = people.get_many(connection, [row["person_id"] for row in rows])
     groups = people.memberships(connection, list(there))
     undoing = Undoing({}, {})
     for row in rows:
         person = there[row["person_id"]]
-        why = _hindrance(actor, row, person, state(person, groups[row["person_id"]]))
+        why = _hindrance(actor, row, person, state(rt, flat(rt, person), groups[row["person_id"]]))
         if why is None:
             undoing.back[row["person_id"]] = row["before"]
         else:
@@ -152,7 +152,8 @@ def _foresee(connection: Connection, actor: Actor, import_id: str) -> Undoing:
 
 def _hindrance(actor: Actor, row: Row, person: Row, now: Mapping[str, Any]) -> str | None:
     """Why somebody must be left as they are; None: nothing speaks against putting them back."""
-    if now != row["after"]:
+    # What there was no column for at that time was not changed by it.
+    if any(now.get(name) != value for name, value in row["after"].items()):
         return CHANGED
     if Role.parse(person["role"]) > actor.role:
         return HIGHER

@@ -2,15 +2,16 @@
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from alertd.core.acknowledgement import TokenKeys
+from alertd.core.escalation import Plan
 from alertd.service.runtime import Runtime
 from alertd.service.views import moment
-from alertd.store import instance
+from alertd.store import instance, people, steps
 from alertd.store.engine import Store
 from alertd.store.instance import Instance
 from alertd.store.migrate import is_migrated, migrate
@@ -90,6 +91,14 @@ def find_public_url(store: Store) -> str | None:
     """Where the web is reached, if it was ever started."""
     with store.read() as connection:
         return instance.public_url(connection)
+
+
+def find_used(store: Store, channels: Collection[str]) -> frozenset[str]:
+    """Those of these channels that somebody is to be reached over, or that a plan names."""
+    with store.read() as connection:
+        plans = [Plan.from_json(row["plan"]) for row in steps.list_plans(connection)]
+        named = {channel for plan in plans for step in plan.steps for channel in step.channels}
+        return frozenset(each for each in channels if each in named or people.is_channel_used(connection, each))
 
 
 def restored(rt: Runtime) -> None:

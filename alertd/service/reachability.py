@@ -13,7 +13,7 @@ from alertd.store import self_tests
 from alertd.store.roster import Lack
 
 Standing = Literal["unreachable", "partly", "unproven", "reachable"]
-Advice = Literal["our-fault", "push-again", "check-number", "check-mail", "test"]
+Advice = Literal["our-fault", "push-again", "check-number", "check-mail", "check-address", "test"]
 
 LISTS: Final[Mapping[str, Lack]] = {"unreachable": "hope", "partly": "part", "unproven": "certainty"}
 COLUMNS: Final = (
@@ -92,7 +92,7 @@ def advise(way: Mapping[str, Any]) -> Advice | None:
     if way["state"] == "failing" and way["outcome"] == State.HELD:
         return "our-fault"
     if way["state"] in ("failing", "retired"):
-        return _MENDS.get(way["channel"])
+        return _MENDS.get(way["channel"], "check-address")
     return "test" if way["state"] == "unproven" else None
 
 

@@ -16,6 +16,7 @@ from alertd.service import posting, views
 from alertd.service.acknowledging import Letter
 from alertd.service.directory import address_hash, subscription_values
 from alertd.service.runtime import Actor, Runtime
+from alertd.service.ways import label
 from alertd.store import acknowledgements, alerts, deliveries, evidence, instance, people, receipts, unsent
 from alertd.store.proofs import REMOVED
 from alertd.store.rows import Row
@@ -76,19 +77,12 @@ def list_ways(rt: Runtime, actor: Actor) -> list[dict[str, Any]]:
         {
             "id": row["id"],
             "channel": row["channel"],
-            "label": _label(row),
+            "label": label(row),
             "created_at": views.moment(row["created_at"]),
         }
         for row in rows
         if row["retired_at"] is None and row["verified_at"] is not None
     ]
-
-
-def _label(subscription: Row) -> str | None:
-    """What a way is called: the name of a browser, a number, an address."""
-    address = subscription["address"]
-    label: str | None = subscription["label"] or address.get("phone") or address.get("email")
-    return label
 
 
 def send_test(rt: Runtime, actor: Actor) -> dict[str, Any]:
@@ -142,7 +136,7 @@ def read_test(rt: Runtime, actor: Actor, alert_id: str) -> list[dict[str, Any]]:
             "channel": row["channel"],
             "state": row["state"],
             "reason": row["reason"],
-            "label": _label(mine[row["subscription_id"]]),
+            "label": label(mine[row["subscription_id"]]),
             "proof": _proof(row, answer, is_only=channels.count(row["channel"]) == 1),
         }
         for row in rows

@@ -47,7 +47,7 @@ def find_people(rt: Runtime, search: Search, *, after: str | None, limit: int) -
         shown = rows[:limit]
         ids = [row["id"] for row in shown]
         member_of, ways = people.memberships(connection, ids), list_ways(connection, ids)
-    found = [{**person_view(row, member_of[row["id"]]), "ways": ways[row["id"]]} for row in shown]
+    found = [{**person_view(rt, row, member_of[row["id"]]), "ways": ways[row["id"]]} for row in shown]
     return Found(found, ids[-1] if len(rows) > limit else None)
 
 
@@ -76,7 +76,7 @@ def read_person(rt: Runtime, person_id: str) -> dict[str, Any]:
         row = people.get(connection, person_id)
         if row is None:
             raise NotFound(f"there is no person {person_id!r}")
-        view = person_view(row, people.memberships(connection, [person_id])[person_id])
+        view = person_view(rt, row, people.memberships(connection, [person_id])[person_id])
         ways = list_ways(connection, [person_id])[person_id]
     return {**view, "ways": ways, "version": row["version"], "updated_at": row["updated_at"]}
 

@@ -45,6 +45,8 @@ class Runtime:
     budgets: Mapping[str, Budget]  # by channel, in the order in which channels are listed
     parse: Mapping[str, Callable[[Mapping[str, str]], Mapping[str, str]]]  # by channel: the address, or AddressError
     lanes: Mapping[str, Callable[[Mapping[str, str]], str]]  # by channel: the lane that an address lies in
+    records: Mapping[str, str]  # by channel: the name under which a person's record holds its address
+    secrets: frozenset[str] = frozenset()  # those of these names whose addresses are shown to nobody
     missing: Mapping[str, str] = field(default_factory=dict)  # channels that are not set up, and what they lack
     self_test: time | None = None  # when the daily self-test goes out, local; None: never
     roles: tuple[str, ...] = ("clock", "web", "poller")  # what is to run beside a worker for each channel

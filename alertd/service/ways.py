@@ -36,6 +36,14 @@ def list_ways(connection: Connection, person_ids: Collection[str]) -> dict[str, 
     return found
 
 
+def label(subscription: Row) -> str | None:
+    """What a way is called: the name of a browser, or an address that is no secret; None when it has no name."""
+    address = subscription["address"]
+    # A browser's subscription has several parts, and none is anybody's name; a secret address has a label.
+    name: str | None = subscription["label"] or (next(iter(address.values())) if len(address) == 1 else None)
+    return name
+
+
 def _way(row: Row, proof: Proof | None, newest: Newest | None) -> dict[str, Any]:
     state = _state(row, proof, newest)
     reasons = {"retired": row["retired_reason"], "failing": newest.reason if newest else None}
@@ -43,7 +51,7 @@ def _way(row: Row, proof: Proof | None, newest: Newest | None) -> dict[str, Any]
     return {
         "id": row["id"],
         "channel": row["channel"],
-        "label": row["label"] or row["address"].get("phone") or row["address"].get("email"),
+        "label": label(row),
         "state": state,
         "proof": {"rung": proof.rung, "at": proof.at} if proof else None,
         "reason": reasons.get(state),

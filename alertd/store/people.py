@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 
 from alertd.core.audience import Audience, Parents, with_subgroups
 from alertd.store import tallies
-from alertd.store.proofs import ON_PURPOSE, TAKEN_OVER
+from alertd.store.proofs import ON_PURPOSE, TAKEN_OVER, is_live
 from alertd.store.rows import Row, among, in_slices, insert_new, listed, put_row, rows_by
 from alertd.store.schema import (
     group_members,
@@ -21,7 +21,7 @@ from alertd.store.schema import (
     subscriptions,
 )
 
-_DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False}
+_DEFAULTS: Final = {"role": "staff", "language": "ja", "active": True, "takes_self_test": False, "addresses": {}}
 
 
 def bump_version(connection: Connection) -> int:
@@ -239,6 +239,12 @@ def is_meant(connection: Connection, audience: Audience) -> list[ColumnElement[b
     wanted = with_subgroups(audience.groups, parents(connection))
     members = select(group_members.c.person_id).where(group_members.c.group_id.in_(wanted))
     return [people.c.active, people.c.id.in_(members.union_all(named) if audience.people else members)]
+
+
+def is_channel_used(connection: Connection, channel: str) -> bool:
+    """Whether messages go to anybody over a channel."""
+    query = select(subscriptions.c.id).where(subscriptions.c.channel == channel, is_live()).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def subscriptions_of(connection: Connection, person_ids: Collection[str]) -> list[Row]:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, null, or_, select
 
+from alertd.core.acknowledgement import PROVES
 from alertd.core.delivery import State
 from alertd.store.rows import among, in_slices
 from alertd.store.schema import IS_BY_LINK, IS_PROOF, acknowledgements, deliveries, subscriptions
@@ -19,8 +20,7 @@ TAKEN_OVER: Final = "somebody else signed in on this device"
 ON_PURPOSE: Final = (REPLACED, REMOVED, TAKEN_OVER)
 LOST: Final = (State.FAILED, State.HELD, State.EXPIRED)
 
-# An answer proves the way that it came by. A push is not here: one answer does not tell which of the devices it was.
-_ANSWERED_BY: Final = ("sms sms-link", "sms sms-reply", "email email-link")  # channel and way
+_ANSWERED_BY: Final = tuple(f"{channel} {way.word}" for way, channel in PROVES.items())
 
 
 class Proof(NamedTuple):

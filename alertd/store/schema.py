@@ -24,6 +24,7 @@ from sqlalchemy import (
     or_,
 )
 
+from alertd.core.acknowledgement import PROVES
 from alertd.store.columns import Id, Lane, Serial, UtcDateTime, Word, made_at
 
 metadata = MetaData(
@@ -67,6 +68,7 @@ people = Table(
     Column("name", String(200), nullable=False),
     Column("email", String(254)),
     Column("phone", String(20)),
+    Column("addresses", JSON, nullable=False),  # the record's other addresses, by their names
     Column("language", String(2), nullable=False),
     Column("role", Word, nullable=False),
     Column("active", Boolean, nullable=False),
@@ -558,9 +560,7 @@ IS_PROOF: Final = or_(
     deliveries.c.displayed_at.is_not(None),
     and_(deliveries.c.opened_at.is_not(None), deliveries.c.channel != literal_column("'webpush'")),
 )
-IS_BY_LINK: Final = acknowledgements.c.last_way.in_(
-    [literal_column(f"'{way}'") for way in ("sms-link", "sms-reply", "email-link")]
-)
+IS_BY_LINK: Final = acknowledgements.c.last_way.in_([literal_column(f"'{way.word}'") for way in PROVES])
 # What only few rows have costs the others nothing.
 for index, column, is_there in (
     ("ix_acknowledgements_by_link", acknowledgements.c.person_id, IS_BY_LINK),

@@ -281,6 +281,7 @@ class PersonAnswer(ReachedPersonAnswer):
     role: RoleWord
     takes_self_test: bool
     quiet_hours: QuietHoursAnswer | None
+    addresses: dict[str, str | None] = {}  # where there are such channels; null: a secret that is not told
 
 
 class ChangeAnswer(BaseModel):

@@ -270,6 +270,7 @@ class PersonBody(Body):
     role: RoleWord | None = None
     takes_self_test: bool | None = None
     quiet_hours: QuietHoursBody | None = None  # left out: they stay as they are
+    addresses: dict[str, str | None] = {}  # slack, teams; "": none; null or left out: they stay as they are
 
     def draft(self, person_id: str) -> PersonDraft:
         return PersonDraft(
@@ -283,6 +284,7 @@ class PersonBody(Body):
             role=self.role,
             takes_self_test=self.takes_self_test,
             quiet_hours=self._quiet_hours(),
+            addresses=self.addresses,
         )
 
     def _quiet_hours(self) -> tuple[str, str] | tuple[()] | None:

@@ -112,6 +112,7 @@ def _environment(language: Language) -> Environment:
         language_names=_LANGUAGE_NAMES,
         static_url=static_url,
         Role=Role,
+        ADDRESSES=words.ADDRESSES,
         CHANNELS=words.CHANNELS,
         STATES=words.STATES,
         WAYS=words.WAYS,

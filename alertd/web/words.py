@@ -10,6 +10,14 @@ CHANNELS: Final = {
     "webpush": marked("Push notification"),
     "sms": marked("SMS"),
     "email": marked("E-mail"),
+    "slack": marked("Slack"),
+    "teams": marked("Microsoft Teams"),
+}
+
+# What the addresses are called that a person's record may hold beside phone and mail, and how one is written.
+ADDRESSES: Final = {
+    "slack": (marked("Slack member ID"), marked("In Slack: profile, “…”, “Copy member ID”. It begins with U or W.")),
+    "teams": (marked("Webhook in Microsoft Teams"), marked("The https address that their workflow in Teams shows.")),
 }
 
 HAZARDS: Final = {
@@ -31,7 +39,13 @@ TOLD: Final = {
     "alert.counts": marked("how many have answered, every 10 seconds at most"),
 }
 
-SHORT_CHANNELS: Final = {"webpush": marked("Push"), "sms": marked("SMS"), "email": marked("Mail")}
+SHORT_CHANNELS: Final = {
+    "webpush": marked("Push"),
+    "sms": marked("SMS"),
+    "email": marked("Mail"),
+    "slack": marked("Slack"),
+    "teams": marked("Teams"),
+}
 
 # Each says what is proven and no more: `sent` is not `arrived`.
 STATES: Final = {
@@ -79,7 +93,12 @@ RUNGS: Final = (
     ),
 )
 # What nobody tells us on these ways, whatever happens.
-UNKNOWABLE: Final = frozenset({("webpush", "delivered"), ("sms", "displayed"), ("email", "displayed")})
+UNKNOWABLE: Final = frozenset(
+    {
+        *(("webpush", "delivered"), ("sms", "displayed"), ("email", "displayed")),
+        *((channel, rung) for channel in ("slack", "teams") for rung in ("delivered", "displayed")),
+    }
+)
 
 # Who vouches for a rung.
 # What kinds of sources need to be asked, by the name of the field; each kind takes those that it has.
@@ -134,6 +153,8 @@ WAYS: Final = {
     "push": marked("the push notification"),
     "sms-link": marked("the link in the SMS"),
     "email-link": marked("the link in the e-mail"),
+    "slack-link": marked("the link in Slack"),
+    "teams-link": marked("the link in Microsoft Teams"),
     "sms-reply": marked("an SMS reply"),
     "proxy": marked("somebody else (proxy)"),
     "link": marked("a personal link"),
@@ -325,6 +346,11 @@ _REFUSALS: Final = tuple(
             r"should be like name@example.jp.*|.* is not a domain|is longer than \d+ characters",
             marked("This is no mail address. Write it like name@example.jp."),
         ),
+        (r"is not a Slack member ID.*", marked("This is no Slack member ID. It begins with U or W, like U012AB3CD.")),
+        (
+            r"is not an absolute URL|must not hold a (fragment|user name)",
+            marked("This is no webhook address. Copy all of it; it begins with https://."),
+        ),
         (r"you cannot deactivate yourself", marked("You cannot deactivate yourself: somebody else has to do that.")),
         (r"you cannot change your own role", marked("You cannot change your own role: another admin has to do that.")),
         (
@@ -375,8 +401,11 @@ _REFUSALS: Final = tuple(
         ),
         (r"(?P<where>.+?) answered (?P<status>\d+ .*)", marked("%(where)s answered: %(status)s.")),
         (
-            r"(?:.*: )?'(?P<host>[^']+)' is not a push service that this installation knows",
-            marked("%(host)s is not among the hosts that may be asked: the operator names it in ALERTD_SOURCE_HOSTS."),
+            r"(?:.*: )?'(?P<host>[^']+)' is not a host that this installation knows",
+            marked(
+                "%(host)s is not among the hosts that may be called: "
+                "the operator names it in ALERTD_SOURCE_HOSTS, for Teams in ALERTD_TEAMS_HOSTS."
+            ),
         ),
     )
 )
@@ -434,6 +463,23 @@ _CAUSES: Final = tuple(
         ("email", r"4\d\d\b.*", marked("The mail server asks us to wait. It is tried again.")),
         ("email", r"5\d\d\b.*", marked("The mail server refuses the message.")),
         ("email", r"the relay's certificate .*", marked("Our own fault: the mail server cannot be trusted.")),
+        ("slack", r"(channel_not_found|user_not_found|user_disabled|is_archived)",
+         marked("Slack knows no such member, or they were deactivated there.")),
+        ("slack", r"messages_tab_disabled|missing_scope",
+         marked("Our own fault: our app in Slack may not write messages to members.")),
+        ("slack", r"(invalid_auth|not_authed|token_\w+|account_inactive|not_allowed_token_type)",
+         marked("Our own fault: Slack does not accept our token.")),
+        ("slack", r"429\b.*", marked("Slack asks us to wait. It is tried again.")),
+        ("slack", r"(5\d\d|408)\b.*|internal_error|fatal_error|service_unavailable|request_timeout",
+         marked("Slack has trouble of its own. It is tried again.")),
+        ("slack", r"[a-z_]+", marked("Slack does not take the message.")),
+        ("teams", r"(404|410)\b.*", marked("Their webhook in Microsoft Teams is gone: a new one has to be entered.")),
+        ("teams", r"(401|403)\b.*|.*WorkflowTriggerIsNotEnabled.*",
+         marked("Their webhook in Microsoft Teams is switched off, or its address was renewed.")),
+        ("teams", r"429\b.*", marked("Microsoft Teams asks us to wait. It is tried again.")),
+        ("teams", r"(5\d\d|408)\b.*", marked("Microsoft Teams has trouble of its own. It is tried again.")),
+        ("teams", r"[34]\d\d\b.*|endpoint: .*|the endpoint cannot.*",
+         marked("Microsoft Teams does not take the message.")),
         ("", r"no answer (within|in time).*|TimeoutError.*", marked("The provider did not answer in time.")),
         ("", r"\w*(Connect|Disconnect|OSError|gaierror|DNS)\w*.*",
          marked("The provider could not be reached. It is tried again.")),

@@ -95,6 +95,8 @@ class TestToken:
             "proxy": 8,
             "link": 9,
             "beacon": 10,
+            "slack-link": 11,
+            "teams-link": 12,
         }
 
 

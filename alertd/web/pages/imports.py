@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from alertd.core.errors import Conflict, Invalid
 from alertd.core.roles import Role
 from alertd.service import directory, imports
-from alertd.service.importing import COLUMNS
+from alertd.service.importing import columns
 from alertd.web.bodies import IMPORT_MAX
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import read_own_form, read_own_upload
@@ -47,7 +47,7 @@ async def _form_page(page: Page, faults: list[str] | None = None, name: str = ""
         name=name,
         imports=listed,
         names=names,
-        columns=COLUMNS,
+        columns=columns(rt),
     )
 
 
@@ -92,6 +92,8 @@ async def _draft_page(page: Page, found: dict[str, Any]) -> Response:
         start=start,
         following=start + _SHOWN if any(len(preview[kind]) > start + _SHOWN for kind in (*kinds, "errors")) else None,
         is_stale="stale" in query,
+        addresses=directory.other_addresses(page.web.rt),
+        secrets=page.web.rt.secrets,
     )
 
 

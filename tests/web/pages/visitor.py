@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import unescape
@@ -34,7 +35,7 @@ from alertd.store.schema import deliveries
 from alertd.web.app import build_app
 from alertd.web.context import Web
 from alertd.web.limits import Limits
-from tests.installation import LANES, PARSE, patient
+from tests.installation import LANES, PARSE, RECORDS, patient
 
 URL = "http://testserver"
 ADMIN = access.system_actor("admin", Role.ADMIN)
@@ -64,7 +65,8 @@ class Clock:
 class Site:
     """An installation with an admin, a manager, a viewer and two members of staff."""
 
-    def __init__(self, directory_path: Path) -> None:
+    def __init__(self, directory_path: Path, **more: Any) -> None:
+        """`more` takes the place of what an installation without further channels knows of them."""
         self.clock = Clock()
         self.directory = directory_path
         store = Store(f"sqlite:///{directory_path}/alertd.db")
@@ -87,7 +89,9 @@ class Site:
             },
             parse=PARSE,
             lanes=LANES,
+            records=RECORDS,
         )
+        self.rt = replace(self.rt, **more)
         self.web = Web(
             rt=self.rt,
             hub=Hub(store, partial(watching.summarise, self.rt), self.clock),

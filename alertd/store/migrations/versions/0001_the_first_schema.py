@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("email", sa.String(length=254), nullable=True),
         sa.Column("phone", sa.String(length=20), nullable=True),
+        sa.Column("addresses", sa.JSON(), nullable=False),
         sa.Column("language", sa.String(length=2), nullable=False),
         sa.Column("role", sa.String(length=20), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
@@ -487,8 +488,8 @@ def upgrade() -> None:
         "acknowledgements",
         ["person_id"],
         unique=False,
-        postgresql_where=sa.text("last_way IN ('sms-link', 'sms-reply', 'email-link')"),
-        sqlite_where=sa.text("last_way IN ('sms-link', 'sms-reply', 'email-link')"),
+        postgresql_where=sa.text("last_way IN ('sms-reply', 'sms-link', 'email-link', 'slack-link', 'teams-link')"),
+        sqlite_where=sa.text("last_way IN ('sms-reply', 'sms-link', 'email-link', 'slack-link', 'teams-link')"),
     )
     op.create_index(
         "ix_acknowledgements_changed",
