@@ -6,11 +6,13 @@ from typing import Final
 
 from channels.base import Channel, ChannelType, Context, Setting, SettingFaults, Unconfigured
 from channels.email import Email
+from channels.slack import Slack
 from channels.sms import Sms
+from channels.teams import Teams
 from channels.webpush import WebPush
 
 SECOND: Final = "SECOND_"
-CHANNELS: Final[tuple[type[ChannelType], ...]] = (WebPush, Sms, Email)
+CHANNELS: Final[tuple[type[ChannelType], ...]] = (WebPush, Sms, Email, Slack, Teams)
 KINDS: Final[tuple[str, ...]] = tuple(channel.kind for channel in CHANNELS)
 EXTRAS: Final[tuple[str, ...]] = tuple(channel.kind for channel in CHANNELS if channel.is_extra)
 ON_RECORD: Final = {channel.kind: channel.fields[0] for channel in CHANNELS if channel.on_record}

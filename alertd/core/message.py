@@ -148,6 +148,16 @@ def severity_word(severity: Severity, language: Language) -> str:
     return _WORDS[language][severity]
 
 
+def link_label(message: Message) -> str:
+    """What stands on a message's link where it is not written out: whoever is asked nothing is not told to answer."""
+    return _WORDS[message.language]["open" if message.buttons else "open_over"]
+
+
+def warning_of_link(message: Message) -> str:
+    """That the link is not to be passed on."""
+    return _WORDS[message.language]["personal"]
+
+
 def buttons_for(content: Content, language: Language) -> tuple[Button, ...]:
     """The answers that an alert offers, in order; whoever is told that it is over is asked nothing."""
     if content.revision_kind == "cancel":

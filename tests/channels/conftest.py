@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from channels.base import Channel
-from tests.providers import PushService, SmtpServer, TwilioServer
+from tests.providers import PushService, SlackServer, SmtpServer, TeamsServer, TwilioServer
 
 
 @pytest.fixture
@@ -16,6 +16,18 @@ def push() -> Iterator[PushService]:
 @pytest.fixture
 def twilio() -> Iterator[TwilioServer]:
     with TwilioServer() as server:
+        yield server
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackServer]:
+    with SlackServer() as server:
+        yield server
+
+
+@pytest.fixture
+def teams() -> Iterator[TeamsServer]:
+    with TeamsServer() as server:
         yield server
 
 

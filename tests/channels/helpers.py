@@ -9,12 +9,15 @@ from alertd.core.message import Button, Message
 from channels.base import Address, Channel, Context
 from channels.email import Email
 from channels.push_crypto import generate_key
+from channels.slack import Slack
 from channels.sms import Sms
+from channels.teams import Teams
 from channels.webpush import WebPush
 from tests.providers import BrowserSubscription, PushService
 
 PHONE = "+819012345678"
 MAIL = "taro@example.jp"
+MEMBER = "U012AB3CD"
 KEY = generate_key()
 CONTEXT = Context(public_url="https://alert.example.jp", organisation="みどり市", region="JP", vapid_keys={KEY.id: KEY})
 LINK = "https://alert.example.jp/a/tok-en_123"
@@ -56,6 +59,18 @@ def sms(values: Mapping[str, str]) -> Sms:
 def mail(url: str, sender: str = "alert@city.example.jp") -> Email:
     channel = Email.configure({"SMTP_URL": url, "MAIL_FROM": sender}, CONTEXT)
     assert isinstance(channel, Email)
+    return channel
+
+
+def slack_of(values: Mapping[str, str]) -> Slack:
+    channel = Slack.configure(values, CONTEXT)
+    assert isinstance(channel, Slack)
+    return channel
+
+
+def teams_of(values: Mapping[str, str]) -> Teams:
+    channel = Teams.configure(values, CONTEXT)
+    assert isinstance(channel, Teams)
     return channel
 
 

@@ -12,22 +12,28 @@ from channels.base import Channel
 from channels.email import Email
 from channels.push_hosts import PushHosts
 from channels.relay import Relay
+from channels.slack import Slack
 from channels.sms import Sms
+from channels.teams import Teams
 from channels.webpush import WebPush
 from tests.channels.helpers import (
     CONTEXT,
     DELIVERY,
     MAIL,
+    MEMBER,
     MESSAGE,
     PHONE,
     in_an_hour,
     mail,
     push_address,
+    slack_of,
     sms,
     subscribed,
+    teams_of,
     webpush,
 )
-from tests.providers import PushService, SmtpServer, TwilioServer
+from tests.providers import PushService, SlackServer, SmtpServer, TeamsServer, TwilioServer
+from tests.providers.slack import TOKEN
 from tests.providers.smtp import Stage
 
 Closing = Callable[[Channel], None]
@@ -172,6 +178,118 @@ async def test_email(relay: SmtpServer, closing: Closing, arrange: Arrange, expe
     assert type(outcome) is expected, outcome
 
 
+POSTS: list[tuple[str, Arrange, type[Outcome]]] = [
+    ("ok", lambda slack: None, Accepted),
+    *(
+        (error, lambda slack, error=error: slack.fail(error), Gone)
+        for error in ("channel_not_found", "user_not_found", "user_disabled", "is_archived")
+    ),
+    *(
+        (error, lambda slack, error=error: slack.fail(error), Misconfigured)
+        for error in (
+            *("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope"),
+            *("not_in_channel", "messages_tab_disabled", "restricted_action", "restricted_action_read_only_channel"),
+        )
+    ),
+    *(
+        (error, lambda slack, error=error: slack.fail(error), Deferred)
+        for error in ("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable")
+    ),
+    *(
+        (error, lambda slack, error=error: slack.fail(error), Refused)
+        for error in ("msg_too_long", "invalid_blocks", "no_text", "something_new")
+    ),
+    *(
+        (str(status), lambda slack, s=status: slack.answer(s, "<html>"), Deferred)
+        for status in (302, 408, 429, 500, 502, 503, 504)
+    ),
+    ("200 that is no JSON", lambda slack: slack.answer(200, "<html>"), Deferred),
+    ("200 that is not Slack's", lambda slack: slack.answer(200, "[1]"), Deferred),
+    ("403 of a proxy", lambda slack: slack.answer(403, "<html>"), Misconfigured),
+    ("cut before", lambda slack: slack.reset("before"), Deferred),
+    ("cut after", lambda slack: slack.reset("after"), Deferred),
+]
+
+
+@pytest.mark.parametrize(("arrange", "expected"), [row[1:] for row in POSTS], ids=[row[0] for row in POSTS])
+async def test_slack(slack: SlackServer, closing: Closing, arrange: Arrange, expected: type[Outcome]) -> None:
+    channel = slack_of(slack.settings())
+    closing(channel)
+    arrange(slack)
+    outcome = await channel.send({"slack": MEMBER}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert type(outcome) is expected, outcome
+    assert slack.requests == 1
+
+
+CARDS: list[tuple[str, Arrange, type[Outcome]]] = [
+    ("202", lambda teams: None, Accepted),
+    ("200 of a connector", lambda teams: teams.answer(200, "1"), Accepted),
+    *((str(status), lambda teams, status=status: teams.answer(status, "gone"), Gone) for status in (404, 410)),
+    *((str(status), lambda teams, status=status: teams.answer(status, "no"), Misconfigured) for status in (401, 403)),
+    (
+        "a flow that is off",
+        lambda teams: teams.answer(400, '{"error":{"code":"WorkflowTriggerIsNotEnabled"}}'),
+        Misconfigured,
+    ),
+    *((str(status), lambda teams, status=status: teams.answer(status, "no"), Refused) for status in (400, 413, 415)),
+    *(
+        (str(status), lambda teams, status=status: teams.answer(status, "later"), Deferred)
+        for status in (302, 408, 425, 429, 500, 502, 503, 504)
+    ),
+    ("400 TooManyRequests", lambda teams: teams.answer(400, '{"error":{"code":"TooManyRequests"}}'), Deferred),
+    (
+        "200 that says 429 in words",
+        lambda teams: teams.answer(200, "failed with error: Microsoft Teams endpoint returned HTTP error 429 with"),
+        Deferred,
+    ),
+    (
+        "200 that says 404 in words",
+        lambda teams: teams.answer(200, "failed with error: Microsoft Teams endpoint returned HTTP error 404 with"),
+        Gone,
+    ),
+    ("cut before", lambda teams: teams.reset("before"), Deferred),
+    ("cut after", lambda teams: teams.reset("after"), Deferred),
+]
+
+
+@pytest.mark.parametrize(("arrange", "expected"), [row[1:] for row in CARDS], ids=[row[0] for row in CARDS])
+async def test_teams(teams: TeamsServer, closing: Closing, arrange: Arrange, expected: type[Outcome]) -> None:
+    channel = teams_of(teams.settings())
+    closing(channel)
+    arrange(teams)
+    outcome = await channel.send({"teams": teams.make_webhook()}, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert type(outcome) is expected, outcome
+    assert teams.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("arrange", "dark"),
+    [
+        (lambda server: server.reset("before"), True),
+        (lambda server: server.reset("after"), True),
+        (lambda server: server.hang(), True),
+        (lambda server: server.answer(502, "later"), True),
+        (lambda server: server.answer(503, "later"), False),
+        (lambda server: server.stop_listening(), False),
+    ],
+    ids=["cut before", "cut after", "silence", "502", "503", "nobody there"],
+)
+@pytest.mark.parametrize("kind", ["slack", "teams"])
+async def test_a_chat_without_an_answer_may_show_the_message(
+    kind: str, slack: SlackServer, teams: TeamsServer, closing: Closing, arrange: Arrange, dark: bool
+) -> None:
+    channel: Channel
+    if kind == "slack":
+        channel, address = Slack(TOKEN, CONTEXT, api=f"{slack.url}/api", timeout=0.5), {"slack": MEMBER}
+    else:
+        channel, address = Teams(CONTEXT, PushHosts.parse(teams.host), timeout=0.5), {"teams": teams.make_webhook()}
+    closing(channel)
+    arrange(slack if kind == "slack" else teams)
+    outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
+    assert isinstance(outcome, Deferred)
+    assert outcome.dark is dark
+
+
 @pytest.mark.parametrize(
     ("line", "of_recipient"),
     [("554 5.7.1 Relay access denied", True), ("550 no", True), ("530 5.7.0 sign in", False), ("553 5.1.7 bad", False)],
@@ -294,16 +412,23 @@ async def test_silence_is_deferred(
 
 
 async def test_what_has_expired_is_not_sent(
-    push: PushService, twilio: TwilioServer, relay: SmtpServer, closing: Closing
+    push: PushService,
+    twilio: TwilioServer,
+    relay: SmtpServer,
+    slack: SlackServer,
+    teams: TeamsServer,
+    closing: Closing,
 ) -> None:
     channel, address, _ = subscribed(push)
     attempts: list[tuple[Channel, dict[str, str]]] = [
         (channel, dict(address)),
         (sms(twilio.settings()), {"phone": PHONE}),
         (mail(relay.url), {"email": MAIL}),
+        (slack_of(slack.settings()), {"slack": MEMBER}),
+        (teams_of(teams.settings()), {"teams": teams.make_webhook()}),
     ]
     for each, where in attempts:
         closing(each)
         over = in_an_hour() - timedelta(hours=1)
         assert await each.send(where, MESSAGE, key=DELIVERY, expires_at=over) == Refused("expired")
-    assert (push.requests, twilio.requests, relay.connections) == (0, 0, 0)
+    assert (push.requests, twilio.requests, relay.connections, slack.requests, teams.requests) == (0, 0, 0, 0, 0)

@@ -2,31 +2,64 @@
 
 import pytest
 
+from alertd.core.acknowledgement import link_channel, link_way
 from channels.base import SettingFaults, Unconfigured
 from channels.email import Email
-from channels.registry import CHANNELS, KINDS, all_settings, configure, configure_second, second_settings
+from channels.registry import (
+    CHANNELS,
+    EXTRAS,
+    KINDS,
+    ON_RECORD,
+    all_settings,
+    configure,
+    configure_second,
+    second_settings,
+)
+from channels.slack import Slack
 from channels.sms import Sms
+from channels.teams import Teams
 from channels.webpush import WebPush
 from tests.channels.helpers import CONTEXT
+from tests.providers.slack import TOKEN
 from tests.providers.twilio import ACCOUNT_SID, AUTH_TOKEN, NUMBER
 
 
 def test_the_channels() -> None:
-    assert list(CHANNELS) == [WebPush, Sms, Email]
-    assert KINDS == ("webpush", "sms", "email")
+    assert list(CHANNELS) == [WebPush, Sms, Email, Slack, Teams]
+    assert KINDS == ("webpush", "sms", "email", "slack", "teams")
+    assert {kind: (field.name, field.secret) for kind, field in ON_RECORD.items()} == {
+        **{"sms": ("phone", False), "email": ("email", False)},
+        **{"slack": ("slack", False), "teams": ("teams", True)},
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_says_which_channel_carried_its_link(kind: str) -> None:
+    assert link_channel(link_way(kind)) == kind
 
 
 def test_settings_have_one_owner_each() -> None:
     names = [setting.name for channel in CHANNELS for setting in channel.settings]
     assert len(names) == len(set(names))
     secret = {setting.name for channel in CHANNELS for setting in channel.settings if setting.secret}
-    assert secret == {"TWILIO_AUTH_TOKEN", "SMTP_URL"}
+    assert secret == {"TWILIO_AUTH_TOKEN", "SMTP_URL", "SLACK_TOKEN"}
 
 
-def test_without_settings_only_push_is_set_up() -> None:
+def test_without_settings_only_push_is_set_up_and_extras_are_not_there() -> None:
     channels = configure({}, CONTEXT)
-    assert tuple(channels) == KINDS
-    assert [type(channel) for channel in channels.values()] == [WebPush, Unconfigured, Unconfigured]
+    assert {kind: type(channel) for kind, channel in channels.items()} == {
+        **{"webpush": WebPush, "sms": Unconfigured, "email": Unconfigured}
+    }
+    assert EXTRAS == ("slack", "teams")
+
+
+def test_an_extra_that_people_are_reached_by_is_told_to_be_lacking() -> None:
+    channels = configure({"TEAMS": "off"}, CONTEXT, used=["teams"])
+    assert tuple(channels) == ("webpush", "sms", "email", "teams")
+    assert isinstance(channels["teams"], Unconfigured)
+    assert channels["teams"].missing == "ALERTD_TEAMS is not on"
+    url = "https://prod-12.japaneast.logic.azure.com/workflows/x"
+    assert channels["teams"].parse_address({"teams": url}) == {"teams": url}
 
 
 def test_all_set_up() -> None:
@@ -36,17 +69,21 @@ def test_all_set_up() -> None:
         "TWILIO_FROM": NUMBER,
         "SMTP_URL": "smtp://mail.example.jp",
         "MAIL_FROM": "alert@example.jp",
+        "SLACK_TOKEN": TOKEN,
+        "TEAMS": "on",
     }
     channels = configure(values, CONTEXT)
     assert [(kind, channel.kind, type(channel)) for kind, channel in channels.items()] == [
         ("webpush", "webpush", WebPush),
         ("sms", "sms", Sms),
         ("email", "email", Email),
+        ("slack", "slack", Slack),
+        ("teams", "teams", Teams),
     ]
 
 
 def test_every_channel_s_faults_at_once() -> None:
-    values = {"VAPID_SUBJECT": "x", "TWILIO_FROM": NUMBER, "MAIL_FROM": "x"}
+    values = {"VAPID_SUBJECT": "x", "TWILIO_FROM": NUMBER, "MAIL_FROM": "x", "SLACK_TOKEN": "x", "TEAMS": "yes"}
     with pytest.raises(SettingFaults) as caught:
         configure(values, CONTEXT)
     assert [name for name, _ in caught.value.faults] == [
@@ -55,6 +92,8 @@ def test_every_channel_s_faults_at_once() -> None:
         "TWILIO_AUTH_TOKEN",
         "SMTP_URL",
         "MAIL_FROM",
+        "SLACK_TOKEN",
+        "TEAMS",
     ]
 
 
@@ -90,7 +129,7 @@ def test_the_settings_of_second_providers_are_those_of_the_first_but_for_what_is
     names = [setting.name for setting in all_settings()]
     assert len(names) == len(set(names))
     assert {setting.name for setting in all_settings() if setting.secret} == {
-        *("TWILIO_AUTH_TOKEN", "SMTP_URL", "SECOND_TWILIO_AUTH_TOKEN", "SECOND_SMTP_URL"),
+        *("TWILIO_AUTH_TOKEN", "SMTP_URL", "SECOND_TWILIO_AUTH_TOKEN", "SECOND_SMTP_URL", "SLACK_TOKEN"),
     }
 
 
