@@ -10,17 +10,20 @@ from pythonjsonlogger.json import JsonFormatter
 
 # The last line of defence: no message is written with these on purpose, but exceptions quote what they were given.
 _SECRETS: Final = (
+    # First: there may be what looks like a mail address in it.
+    (re.compile(r"https?://[^\s\"'<>]*/(?:workflows|webhookb2)/[^\s\"'<>]*"), "<webhook>"),
     (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*"), "<address>"),
     (re.compile(r"(?<![\w.:-])\+\d[\d -]{7,}\d"), "<phone>"),
     (re.compile(r"(?<=/a/)[\w-]+|(?<=/sign-in/)[\w-]+"), "<token>"),
     (re.compile(r"(?i)(?<=bearer[ .])[\w.~+/=-]+"), "<token>"),
     (re.compile(r"https?://[^\s\"'<>]*/(?:wpush|fcm/send|push|wns)/[^\s\"'<>]*"), "<endpoint>"),
+    (re.compile(r"\bxox[a-z](?:\.xox[a-z])?-[\w.%-]+"), "<token>"),
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "<credentials>"),
 )
 
 
 def redact(text: str) -> str:
-    """`text` without mail addresses, phone numbers, tokens, push endpoints and credentials in URLs."""
+    """`text` without mail addresses, phone numbers, tokens, push endpoints, webhooks and credentials in URLs."""
     for pattern, name in _SECRETS:
         text = pattern.sub(name, text)
     return text
