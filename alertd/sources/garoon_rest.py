@@ -1,23 +1,21 @@
 """Garoon's REST API of the bulletin board (cloud, since September 2025; cybozu developer network, Garoon REST API)."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from alertd.sources.base import Answer, Fetch, Unfetched
+from alertd.sources.base import Fetch, Unfetched
 from alertd.sources.garoon_topic import Listed, Topic
 from alertd.sources.html import to_text
+from alertd.sources.json import parse_answer
 
 _PAGE: Final = 100
 _PAGES_MAX: Final = 20  # of a category in one look
 _Number = Annotated[str, Field(pattern=r"^\d{1,18}$")]
 _GONE: Final = (404, 410)
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -89,7 +87,7 @@ class Rest:
         found: dict[str, int] = {}
         for number in range(_PAGES_MAX):
             where = f"{self._root}/categories/{category}?limit={_PAGE}&offset={number * _PAGE}"
-            page = _parse(await self._fetch(where, headers=self._headers), _Page)
+            page = parse_answer(await self._fetch(where, headers=self._headers), _Page, "Garoon")
             new = {each.id: int(each.updatedAt.timestamp()) for each in page.topics if each.updatedAt >= since}
             if new.keys() <= found.keys() and page.topics and new:
                 raise Unfetched("its pages repeat themselves")
@@ -104,7 +102,7 @@ class Rest:
             where = f"{self._root}/topics/{topic_id}"
             answer = await self._fetch(where, headers=self._headers, accepted=(200, *_GONE))
             if answer.status not in _GONE:
-                found[topic_id] = self._topic(_parse(answer, _Detail))
+                found[topic_id] = self._topic(parse_answer(answer, _Detail, "Garoon"))
         return found
 
     def _topic(self, told: _Detail) -> Topic:
@@ -133,18 +131,3 @@ def _end_of(period: Mapping[str, Any]) -> datetime | None:
     except ValueError:
         return None
     return end if end.tzinfo is not None else None
-
-
-def _parse(answer: Answer, model: type[Model]) -> Model:
-    try:
-        raw = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        kind = answer.headers.get("content-type", "something")
-        raise Unfetched(f"Garoon answered with {kind[:100]} instead of JSON: is it the right address?") from None
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise Unfetched(
-            f"Garoon's answer is not as documented: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None

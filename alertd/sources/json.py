@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from alertd.core.observation import Observation, observation_faults
-from alertd.sources.base import Unreadable, require_size
+from alertd.sources.base import Answer, Unfetched, Unreadable, require_size
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,6 +37,24 @@ def parse(raw: bytes, model: type[Model]) -> Model:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         told = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:_FAULTS_TOLD]]
         raise Unreadable("; ".join(told)) from None
+
+
+def parse_answer(answer: Answer, model: type[Model], who: str) -> Model:
+    """What `who` answered, as `model`. Raises Unfetched."""
+    try:
+        raw = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        kind = answer.headers.get("content-type", "something")[:100]
+        raise Unfetched(
+            f"{who} answered {answer.status} with {kind} instead of JSON: is it the right address?"
+        ) from None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise Unfetched(
+            f"{who}'s answer is not as documented: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from None
 
 
 def observe(make: Callable[[], Sequence[Observation]]) -> Sequence[Observation]:
