@@ -32,6 +32,11 @@ async def send(town: Town, source: str, secret: str, raw: bytes) -> Answer:
     return await town.raw("POST", f"/api/v1/sources/{source}", data=raw, headers=headers)
 
 
+async def endless() -> AsyncIterator[bytes]:
+    for _ in range(5):
+        yield b"x" * 1_000_000
+
+
 async def alerts(town: Town) -> list[Any]:
     return [(each["title"], each["state"]) for each in (await town.call("admin", "GET", "/alerts")).body["items"]]
 
@@ -126,11 +131,6 @@ async def test_what_cannot_be_read_is_refused_with_its_line(town: Town, raw: byt
 
 async def test_a_message_beyond_the_limit_is_not_read(town: Town) -> None:
     secret = await make(town, "cap", "cap")
-
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(5):
-            yield b"x" * 1_000_000
-
     headers = {"Authorization": f"Bearer {secret}"}
     assert (await town.raw("POST", "/api/v1/sources/cap", data=endless(), headers=headers)).status == 413
 
@@ -184,3 +184,17 @@ async def test_rules_are_tried_on_what_came(town: Town) -> None:
     for body, field in (({"from": "x"}, "from"), ({"text": "["}, "rules"), ({"source": "fax"}, "source")):
         refused = await town.call("manager", "POST", path, body)
         assert (refused.status, refused.error["details"][0]["field"]) == (422, field)
+
+
+async def test_a_hint_has_its_secret_in_the_path_and_is_not_believed(town: Town) -> None:
+    secret = await make(town, "own", "program")
+    path = f"/api/v1/sources/own/{secret}"
+    hinted = await town.raw("POST", path, data=sent())
+    assert (hinted.status, hinted.body) == (200, {"items": []})
+    assert (await town.call("manager", "GET", "/observations")).body["items"] == []
+    for wrong in (f"/api/v1/sources/own/{secret[:-1]}", f"/api/v1/sources/other/{secret}", "/api/v1/sources/own/é"):
+        assert (await town.raw("POST", wrong, data=sent())).status == 401
+    assert (await town.raw("POST", path, data=endless())).status == 413
+    assert (await town.raw("GET", path)).status == 405
+    # What an administrator asks for lies beside it, and takes their own token.
+    assert (await town.raw("POST", "/api/v1/sources/own/secret")).status == 401

@@ -30,6 +30,7 @@ async def test_it_is_valid_openapi_3_1_and_describes_every_call(standing_town: T
         ("POST", "/a/{token}/opened"),
         ("POST", "/b/{token}"),
         ("POST", "/api/v1/sources/{id}"),
+        ("POST", "/api/v1/sources/{id}/{secret}"),
         ("POST", "/hooks/twilio/status"),
         ("POST", "/hooks/twilio/inbound"),
         ("GET", "/health/live"),
