@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from alertd.core.observation import Observation
-from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, mail, program
+from alertd.sources import alertmanager, cap, cap_feed, garoon, jma, jma_feed, kintone, mail, program
 from alertd.sources.base import Poller, Reader
 from alertd.sources.certificates import Certificate
 from alertd.sources.jma_telegram import NAMESPACE as JMA
@@ -23,10 +23,11 @@ POLLERS: Final[Mapping[str, Poller]] = {
     "cap": cap_feed.CapFeed(),
     "garoon": garoon.Garoon(),
     "jma": jma_feed.JmaFeed(),
+    "kintone": kintone.Kintone(),
 }
 """What we ask for, by kind; some kinds can do either."""
 
-MAPPED: Final = ("mapped",)
+MAPPED: Final = ("mapped", "kintone")
 """What is read by a mapping in the rule book, sent or asked for."""
 
 _HEADER: Final = re.compile(rb"[!-9;-~]{1,70}:[ \t]")  # RFC 5322 section 2.2

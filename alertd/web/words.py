@@ -401,6 +401,14 @@ _REFUSALS: Final = tuple(
         ),
         (r"(?P<where>.+?) answered (?P<status>\d+ .*)", marked("%(where)s answered: %(status)s.")),
         (
+            r"the rules do not say how to read its records: .*",
+            marked("The rules do not say how to read its records: write [mapping.…] with this source’s name there."),
+        ),
+        (
+            r"record (?P<number>\d+): the mapping says nothing of '(?P<word>.*)'",
+            marked("The mapping says nothing of the word “%(word)s” in record %(number)s."),
+        ),
+        (
             r"(?:.*: )?'(?P<host>[^']+)' is not a host that this installation knows",
             marked(
                 "%(host)s is not among the hosts that may be called: "
