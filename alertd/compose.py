@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from yarl import URL
-
 from alertd.bell import RedisBell
 from alertd.service.installation import Installation, VapidPair, find_public_url, find_used, keep_public_url, prepare
 from alertd.service.process_clock import ProcessClock
@@ -19,8 +17,8 @@ from alertd.store import ballast
 from alertd.store.engine import Store
 from channels import registry
 from channels.base import Channel, Context, SettingFaults, Unconfigured, VapidKey
+from channels.hosts import ANYWHERE, Hosts, url_fault
 from channels.push_crypto import generate_key, load_key
-from channels.push_hosts import ANYWHERE, PushHosts, url_fault
 from config.settings import Settings, load
 
 DEFAULT_PORT: Final = 8000
@@ -41,8 +39,8 @@ class Parts:
     rt: Runtime
     bell: RedisBell
     redis_url: str
-    source_hosts: PushHosts
-    webhook_hosts: PushHosts
+    source_hosts: Hosts
+    webhook_hosts: Hosts
 
     def close(self) -> None:
         self.bell.close()
@@ -68,7 +66,7 @@ def _judge(settings: Settings) -> list[tuple[str, str]]:
         ("WEBHOOK_HOSTS", settings.webhook_hosts, ANYWHERE),
     ):
         try:
-            PushHosts.parse(value, known)
+            Hosts.parse(value, known)
         except ValueError as error:
             faults.append((name, str(error)))
     try:
@@ -126,8 +124,8 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
     channels = registry.configure(settings.channels, context, find_used(store, registry.EXTRAS))
     redis = redis_url(settings)
     bell = RedisBell(redis, installation.instance.name)
-    source_hosts = PushHosts.parse(settings.source_hosts, SOURCE_HOSTS)
-    webhook_hosts = PushHosts.parse(settings.webhook_hosts, ANYWHERE)
+    source_hosts = Hosts.parse(settings.source_hosts, SOURCE_HOSTS)
+    webhook_hosts = Hosts.parse(settings.webhook_hosts, ANYWHERE)
     rt = Runtime(
         store=store,
         bell=bell,
@@ -135,7 +133,7 @@ def compose(settings: Settings, public_url: str | None = None) -> Parts:
         clock=clock,
         self_test=settings.self_test,
         roles=roles(settings),
-        host_fault=lambda url: source_hosts.fault(URL(url)),
+        host_fault=partial(url_fault, source_hosts),
         webhook_fault=partial(url_fault, webhook_hosts),
         tokens=installation.tokens,
         public_url=url,

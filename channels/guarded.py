@@ -9,7 +9,7 @@ from yarl import URL
 from alertd.core.delivery import Deferred, Gone, Refused
 from alertd.core.errors import AddressError
 from channels.base import one_line
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts
+from channels.hosts import BlockedAddress, GuardedResolver, Hosts
 from channels.push_http import Answer, NotSent, Origin, PushHttp, Unanswered
 
 URL_MAX: Final = 2_048
@@ -20,7 +20,7 @@ _URL: Final = re.compile(r"(https?://(?:(?![/?#\\])[!-~])+)((?:(?!\\)[!-~])*)")
 class Places:
     """Where URLs that people hand us lead to. `field` is what such a URL is called in an address."""
 
-    def __init__(self, hosts: PushHosts, field: str) -> None:
+    def __init__(self, hosts: Hosts, field: str) -> None:
         self._hosts = hosts
         self._field = field
         self._origins: dict[str, Origin] = {}  # by how URLs begin
@@ -59,7 +59,7 @@ class Places:
 class GuardedHttp:
     """One POST at a time to such a place, over kept connections; `timeout` is in seconds for all of it."""
 
-    def __init__(self, hosts: PushHosts, timeout: float) -> None:
+    def __init__(self, hosts: Hosts, timeout: float) -> None:
         self._hosts = hosts
         self._timeout = timeout
         self._http: PushHttp | None = None

@@ -13,7 +13,7 @@ from aiohappyeyeballs import start_connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from yarl import URL
 
-from channels.push_hosts import GuardedResolver
+from channels.hosts import GuardedResolver
 
 _KEPT_SECONDS: Final = 30.0  # push services hang up after minutes
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 section 5

@@ -28,7 +28,7 @@ from channels.base import (
     parse_retry_after,
 )
 from channels.guarded import GuardedHttp, Places
-from channels.push_hosts import PushHosts
+from channels.hosts import Hosts
 from channels.push_http import Answer
 
 TIMEOUT: Final = 15.0  # seconds for a whole attempt
@@ -56,9 +56,7 @@ class Teams:
     on_record: ClassVar[bool] = True
     is_extra: ClassVar[bool] = True
 
-    def __init__(
-        self, context: Context, hosts: PushHosts, timeout: float = TIMEOUT, *, rate: float | None = None
-    ) -> None:
+    def __init__(self, context: Context, hosts: Hosts, timeout: float = TIMEOUT, *, rate: float | None = None) -> None:
         self.budget = _budget(rate)
         self._places = Places(hosts, "teams")
         self._http = GuardedHttp(hosts, timeout)
@@ -68,11 +66,11 @@ class Teams:
     def configure(cls, values: Mapping[str, str], context: Context) -> Channel:
         """The channel, or an Unconfigured unless TEAMS is on. Raises SettingFaults."""
         faults: list[tuple[str, str]] = []
-        hosts, rate = PushHosts(frozenset(), frozenset()), None
+        hosts, rate = Hosts(frozenset(), frozenset()), None
         if values.get("TEAMS") not in (None, "", "on", "off"):
             faults.append(("TEAMS", "should be on or off"))
         try:
-            hosts = PushHosts.parse(values.get("TEAMS_HOSTS", ""), HOSTS)
+            hosts = Hosts.parse(values.get("TEAMS_HOSTS", ""), HOSTS)
         except ValueError as error:
             faults.append(("TEAMS_HOSTS", str(error)))
         try:

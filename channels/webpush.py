@@ -27,10 +27,16 @@ from channels.base import (
     parse_retry_after,
 )
 from channels.guarded import GuardedHttp, Places
+from channels.hosts import Hosts, is_ip
 from channels.push_crypto import CURVE, VapidTokens, decode, encode, encrypt
-from channels.push_hosts import PushHosts, is_ip
 from channels.push_http import Answer
 
+PUSH_SERVICES: Final = (
+    "fcm.googleapis.com",
+    "*.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+)
 PAYLOAD_MAX: Final = 3_800  # bytes; 3,993 is what one record holds (RFC 8291 section 4), some services keep to less
 TTL_MAX: Final = 28 * 24 * 3_600  # seconds; the big services refuse more
 TIMEOUT: Final = 10.0  # seconds for a whole attempt
@@ -56,7 +62,7 @@ class WebPush:
         self,
         context: Context,
         subject: str,
-        hosts: PushHosts,
+        hosts: Hosts,
         timeout: float = TIMEOUT,
         *,
         rate: float | None = None,
@@ -77,9 +83,9 @@ class WebPush:
         subject = values.get("VAPID_SUBJECT") or _own_subject(context.public_url)
         if not _SUBJECT.fullmatch(subject):
             faults.append(("VAPID_SUBJECT", "should be mailto:someone@example.org or https://example.org/contact"))
-        hosts = PushHosts(frozenset(), frozenset())
+        hosts = Hosts(frozenset(), frozenset())
         try:
-            hosts = PushHosts.parse(values.get("PUSH_HOSTS", ""))
+            hosts = Hosts.parse(values.get("PUSH_HOSTS", ""), PUSH_SERVICES)
         except ValueError as error:
             faults.append(("PUSH_HOSTS", str(error)))
         rate = None

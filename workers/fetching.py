@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from alertd.sources.base import MESSAGE_MAX, Answer, Unfetched
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts
+from channels.hosts import BlockedAddress, GuardedResolver, Hosts
 
 _SECONDS: Final = 20.0  # for one answer, whole
 _CONNECT_SECONDS: Final = 8.0
@@ -21,7 +21,7 @@ _PER_HOST: Final = 4  # connections at once: nobody's server is to suffer from u
 
 
 class _Guard(AbstractResolver):
-    def __init__(self, hosts: PushHosts) -> None:
+    def __init__(self, hosts: Hosts) -> None:
         self._guarded = GuardedResolver(hosts)
 
     async def resolve(
@@ -47,7 +47,7 @@ class _Guard(AbstractResolver):
 class HttpFetch:
     """Asks with connections that are kept. Built in the loop that it is used in. `per_host` 0: as many as need be."""
 
-    def __init__(self, hosts: PushHosts, agent: str, per_host: int = _PER_HOST) -> None:
+    def __init__(self, hosts: Hosts, agent: str, per_host: int = _PER_HOST) -> None:
         self._hosts = hosts
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=_Guard(hosts), limit_per_host=per_host),

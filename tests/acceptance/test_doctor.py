@@ -77,7 +77,7 @@ async def test_all_well(town: Town) -> None:
 async def test_processes_and_redis_that_are_gone(data_dir: Path, postgres_url: str, redis_server: Redis) -> None:
     async with running_town(data_dir, database_url=postgres_url, redis_url=redis_server.url) as town:
         sound(town)
-        _, _, *workers, clock = town.processes
+        _, _, *workers, clock, _poller = town.processes
         clock.stop()
         status, findings = await examine(town)
         assert (status, faults(findings)) == (1, {"clock"})

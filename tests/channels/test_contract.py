@@ -10,7 +10,7 @@ from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Outcom
 from alertd.core.message import Budget
 from channels.base import Channel
 from channels.email import Email
-from channels.push_hosts import PushHosts
+from channels.hosts import Hosts
 from channels.relay import Relay
 from channels.slack import Slack
 from channels.sms import Sms
@@ -282,7 +282,7 @@ async def test_a_chat_without_an_answer_may_show_the_message(
     if kind == "slack":
         channel, address = Slack(TOKEN, CONTEXT, api=f"{slack.url}/api", timeout=0.5), {"slack": MEMBER}
     else:
-        channel, address = Teams(CONTEXT, PushHosts.parse(teams.host), timeout=0.5), {"teams": teams.make_webhook()}
+        channel, address = Teams(CONTEXT, Hosts.parse(teams.host), timeout=0.5), {"teams": teams.make_webhook()}
     closing(channel)
     arrange(slack if kind == "slack" else teams)
     outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
@@ -340,7 +340,7 @@ async def test_a_push_without_an_answer_may_be_on_the_phone(
     push: PushService, closing: Closing, arrange: Arrange, dark: bool
 ) -> None:
     _, address, _ = subscribed(push)
-    channel = WebPush(CONTEXT, "mailto:a@example.jp", PushHosts.parse(push.host), timeout=0.5)
+    channel = WebPush(CONTEXT, "mailto:a@example.jp", Hosts.parse(push.host), timeout=0.5)
     closing(channel)
     arrange(push)
     outcome = await channel.send(address, MESSAGE, key=DELIVERY, expires_at=in_an_hour())
@@ -394,7 +394,7 @@ async def test_silence_is_deferred(
 ) -> None:
     patient = webpush(push.host)
     address = push_address(patient, push.subscribe())
-    hosts = PushHosts.parse(push.host)
+    hosts = Hosts.parse(push.host)
     text = Budget(form="short", size=2, concurrency=1)
     attempts: list[tuple[Channel, dict[str, str]]] = [
         (WebPush(CONTEXT, "mailto:a@example.jp", hosts, timeout=0.2), dict(address)),

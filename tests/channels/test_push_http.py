@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from channels.push_hosts import BlockedAddress, GuardedResolver, PushHosts
+from channels.hosts import BlockedAddress, GuardedResolver, Hosts
 from channels.push_http import Answer, NotSent, Origin, PushHttp, Unanswered
 from tests.providers.certificates import self_signed
 
@@ -79,7 +79,7 @@ class Service:
         return Origin.of(URL(f"{scheme}://localhost:{self.port}"))
 
     def client(self, timeout: float = 5, kept_seconds: float = 30) -> PushHttp:
-        hosts = PushHosts.parse(f"localhost:{self.port}")
+        hosts = Hosts.parse(f"localhost:{self.port}")
         return PushHttp(GuardedResolver(hosts), timeout, kept_seconds=kept_seconds)
 
 
@@ -340,13 +340,13 @@ async def test_nobody_there() -> None:
 
 @pytest.mark.parametrize("host", ["x" * 64 + ".example", "a..b"])
 async def test_a_host_that_is_no_name(host: str) -> None:
-    client = PushHttp(GuardedResolver(PushHosts.parse("")), 5)
+    client = PushHttp(GuardedResolver(Hosts.parse("")), 5)
     with pytest.raises(UnicodeError):
         await client.post(Origin(True, host, 443, host), "/x", request)
 
 
 async def test_names_are_looked_up_once_for_all_and_never_lead_inside() -> None:
-    resolver = GuardedResolver(PushHosts.parse("localhost:8080"))
+    resolver = GuardedResolver(Hosts.parse("localhost:8080"))
     for outcome in await asyncio.gather(
         *(resolver.resolve("localhost", 443) for _ in range(5)), return_exceptions=True
     ):

@@ -22,8 +22,8 @@ from alertd.core.delivery import Accepted, Deferred, Gone, Misconfigured, Refuse
 from alertd.core.errors import AddressError
 from alertd.core.message import Button
 from channels.base import Channel, Context, SettingFaults
+from channels.hosts import ANYWHERE, Hosts, is_public, url_fault
 from channels.push_crypto import VapidTokens, encrypt, generate_key, load_key, seal
-from channels.push_hosts import ANYWHERE, PushHosts, is_public, url_fault
 from channels.webpush import PAYLOAD_MAX, WebPush, payload
 from tests.channels.helpers import (
     CONTEXT,
@@ -462,7 +462,7 @@ async def test_redirects_are_not_followed_and_lose_nothing(push: PushService, cl
 )
 def test_malformed_push_hosts_are_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"host"):
-        PushHosts.parse(value)
+        Hosts.parse(value)
 
 
 @pytest.mark.parametrize(
@@ -488,12 +488,12 @@ def test_malformed_push_hosts_are_refused(value: str) -> None:
     ],
 )
 def test_where_somebody_may_have_us_send_things(url: str, fault: str | None) -> None:
-    assert url_fault(PushHosts.parse("10.0.0.7:8080", ANYWHERE), url) == fault
+    assert url_fault(Hosts.parse("10.0.0.7:8080", ANYWHERE), url) == fault
 
 
 def test_a_public_host_need_not_be_named_and_one_inside_needs_its_port() -> None:
     with pytest.raises(ValueError, match="host:port"):
-        PushHosts.parse("chat.city.example", ANYWHERE)
+        Hosts.parse("chat.city.example", ANYWHERE)
 
 
 def test_all_setting_faults_at_once() -> None:

@@ -17,8 +17,8 @@ from alertd.service import heartbeat, posting, reaching, watching
 from alertd.service.runtime import Runtime
 from alertd.store import circuits, counters, deliveries, unsent
 from channels.base import Context, VapidKey
+from channels.hosts import Hosts
 from channels.push_crypto import generate_key
-from channels.push_hosts import PushHosts
 from channels.webpush import WebPush
 from tests.installation import PUBLIC_URL, Clock, actor, alert, settle
 from tests.providers.push import BrowserSubscription, PushService, b64
@@ -533,7 +533,7 @@ class TestRealPushServices:
         channel = WebPush(
             Context(PUBLIC_URL, "みどり市", "JP", {key.id: key}),
             "mailto:admin@example.jp",
-            PushHosts.parse(f"{well.host},{ill.host}"),
+            Hosts.parse(f"{well.host},{ill.host}"),
             timeout=3.0,  # long enough for the one that is well, however busy this machine is
         )
         ticks, board = Ticks(), CircuitBoard(rt, "w1")
@@ -568,7 +568,7 @@ class TestRealPushServices:
         push.answer(302, times=None)
         alert_id = alert(rt)
         context = Context(PUBLIC_URL, "みどり市", "JP", {key.id: key})
-        channel = WebPush(context, "mailto:admin@example.jp", PushHosts.parse(push.host))
+        channel = WebPush(context, "mailto:admin@example.jp", Hosts.parse(push.host))
         ticks = Ticks()
         deliverer = Deliverer(rt, {"primary": channel}, "w1", monotonic=ticks)
         await deliverer.drain()

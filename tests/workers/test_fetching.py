@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from alertd.sources.base import Unfetched
-from channels.push_hosts import PushHosts
+from channels.hosts import Hosts
 from tests.providers.thread import HttpThread
 from workers.fetching import HttpFetch
 
@@ -65,7 +65,7 @@ def other() -> Iterator[Other]:
 
 @pytest.fixture
 async def fetch(other: Other) -> AsyncIterator[HttpFetch]:
-    made = HttpFetch(PushHosts.parse(other.host, ("known.example",)), "alertd/test")
+    made = HttpFetch(Hosts.parse(other.host, ("known.example",)), "alertd/test")
     yield made
     await made.close()
 

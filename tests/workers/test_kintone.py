@@ -15,7 +15,7 @@ from alertd.service.sources import Watch
 from alertd.sources.base import Outcome, Unfetched
 from alertd.sources.kintone import Kintone, KintoneAccess
 from alertd.store import sources as kept
-from channels.push_hosts import PushHosts
+from channels.hosts import Hosts
 from tests.installation import BOSS, Clock, actor
 from tests.providers.kintone import APP, KintoneServer
 from workers.fetching import HttpFetch
@@ -48,7 +48,7 @@ def kintone(time: Clock) -> Iterator[KintoneServer]:
 
 @pytest.fixture
 async def fetch(kintone: KintoneServer) -> AsyncIterator[HttpFetch]:
-    made = HttpFetch(PushHosts.parse(kintone.host, ()), "alertd/test")
+    made = HttpFetch(Hosts.parse(kintone.host, ()), "alertd/test")
     yield made
     await made.close()
 

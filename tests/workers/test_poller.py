@@ -16,7 +16,7 @@ from alertd.service import polling, sources
 from alertd.service.runtime import Runtime
 from alertd.service.sources import Watch
 from alertd.store import schema
-from channels.push_hosts import PushHosts
+from channels.hosts import Hosts
 from tests.acceptance.town import eventually
 from tests.installation import BOSS, Clock, actor, settle
 from tests.providers.jma import JmaServer
@@ -35,7 +35,7 @@ def jma() -> Iterator[JmaServer]:
 
 @pytest.fixture
 async def fetch(jma: JmaServer) -> AsyncIterator[HttpFetch]:
-    made = HttpFetch(PushHosts.parse(jma.host, ()), "alertd/test")
+    made = HttpFetch(Hosts.parse(jma.host, ()), "alertd/test")
     yield made
     await made.close()
 
@@ -210,7 +210,7 @@ async def test_a_source_that_hangs_holds_up_no_other(rt: Runtime, jma: JmaServer
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    slow = HttpFetch(PushHosts.parse(f"{jma.host},127.0.0.1:{port}", ()), "alertd/test")
+    slow = HttpFetch(Hosts.parse(f"{jma.host},127.0.0.1:{port}", ()), "alertd/test")
     sources.make_source(rt, ADMIN, "a-hangs", "cap", Watch({"feed": f"http://127.0.0.1:{port}/feed"}))
     make(rt, jma)
     stopping = asyncio.Event()

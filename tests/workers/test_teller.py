@@ -9,7 +9,7 @@ import pytest
 
 from alertd.service import webhooks
 from alertd.service.runtime import Runtime
-from channels.push_hosts import ANYWHERE, PushHosts
+from channels.hosts import ANYWHERE, Hosts
 from tests.installation import BOSS, Clock, alert, settle
 from tests.providers.webhook import WebhookReceiver
 from tests.services import wait_until
@@ -41,7 +41,7 @@ def join(rt: Runtime, receiver: WebhookReceiver, webhook_id: str = "chat") -> No
 async def telling(rt: Runtime, *receivers: WebhookReceiver, trusted: str | None = None) -> AsyncIterator[None]:
     """The teller runs; the operator has named where these receivers are."""
     places = ",".join(each.host for each in receivers) if trusted is None else trusted
-    http = HttpFetch(PushHosts.parse(places, ANYWHERE), "alertd/test", per_host=0)
+    http = HttpFetch(Hosts.parse(places, ANYWHERE), "alertd/test", per_host=0)
     stopping = asyncio.Event()
     running = asyncio.create_task(Teller(rt, http.tell, TICK).run(stopping))
     try:

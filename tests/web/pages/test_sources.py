@@ -7,6 +7,8 @@ import pytest
 
 from alertd.core.roles import Role
 from alertd.service import observing, sources, watching
+from alertd.sources.registry import POLLERS
+from alertd.web.words import ACCESS_FIELDS
 from tests.core.test_rules import seen as observation
 from tests.installation import BOSS, actor
 from tests.sources.signing import AGENCY, SIGNED
@@ -200,3 +202,8 @@ def test_rules_are_saved_whole_or_not_at_all(site: Site, enter: Enter) -> None:
     wrong = admin.submit(shown, "/rules", ("version", now[1]), ("text", text.replace('"alert"', '"shout"')))
     assert "<code>rule.0.do</code>" in wrong.text
     assert [book["text"] for book in sources.read_book(site.rt)] == [text]
+
+
+@pytest.mark.parametrize("kind", sorted(POLLERS))
+def test_every_field_of_every_kind_is_named_in_words(kind: str) -> None:
+    assert POLLERS[kind].access.model_fields.keys() <= ACCESS_FIELDS.keys()

@@ -8,7 +8,7 @@ import pytest
 
 from alertd.core.roles import Role
 from alertd.service import telling, webhooks
-from channels.push_hosts import ANYWHERE, PushHosts, url_fault
+from channels.hosts import ANYWHERE, Hosts, url_fault
 from tests.installation import actor
 from tests.web.pages.visitor import Enter, Site
 
@@ -87,7 +87,7 @@ def test_what_went_wrong_is_told(site: Site, enter: Enter) -> None:
 def test_what_is_wrong_is_marked_and_stays_typed(
     site: Site, enter: Enter, name: str, url: str, types: tuple[str, ...], told: str
 ) -> None:
-    object.__setattr__(site.rt, "webhook_fault", partial(url_fault, PushHosts.parse("", ANYWHERE)))
+    object.__setattr__(site.rt, "webhook_fault", partial(url_fault, Hosts.parse("", ANYWHERE)))
     admin = enter("admin")
     csrf = admin.get("/webhooks").csrf
     chosen = [("types", each) for each in types]

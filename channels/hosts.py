@@ -1,4 +1,4 @@
-"""Whom a push endpoint may lead to: endpoints come from browsers, and nobody may point us at what is inside."""
+"""Whom an address that was handed to us may lead to: nobody may point us at what is inside."""
 
 import asyncio
 import ipaddress
@@ -13,12 +13,6 @@ from yarl import URL
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """As `socket.getaddrinfo` tells it."""
 
-BIG_PUSH_SERVICES: Final = (
-    "fcm.googleapis.com",
-    "*.push.services.mozilla.com",
-    "*.push.apple.com",
-    "*.notify.windows.com",
-)
 ANYWHERE: Final = ("*",)
 """Known hosts for where an administrator says where to: every one on the public Internet, and those inside by port."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -29,7 +23,7 @@ _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
 
 
 class BlockedAddress(Exception):
-    """A push endpoint whose name leads to an address that is not on the public Internet."""
+    """A name that leads to an address which is not on the public Internet."""
 
 
 def is_public(address: str) -> bool:
@@ -43,15 +37,15 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
 
 
-class PushHosts:
-    """Which hosts an endpoint may have: the big push services and what `PUSH_HOSTS` adds."""
+class Hosts:
+    """Which hosts may be spoken to: those that are known for a purpose, and what the operator adds."""
 
     def __init__(self, patterns: frozenset[str], sockets: frozenset[tuple[str, int]]) -> None:
         self._patterns = patterns
         self._sockets = sockets
 
     @classmethod
-    def parse(cls, value: str, known: Sequence[str] = BIG_PUSH_SERVICES) -> Self:
+    def parse(cls, value: str, known: Sequence[str] = ()) -> Self:
         """From a comma separated list, beside `known`.
 
         ValueError names the first entry that is not `host`, `*.host` or `host:port`.
@@ -101,7 +95,7 @@ class PushHosts:
         return not wide.isdisjoint(self._patterns) or ANYWHERE[0] in self._patterns
 
 
-def url_fault(hosts: PushHosts, url: str) -> str | None:
+def url_fault(hosts: Hosts, url: str) -> str | None:
     """What is wrong with an address that somebody typed, before its name is looked up; None when nothing is."""
     try:
         parsed = URL(url)
@@ -120,7 +114,7 @@ class GuardedResolver:
     Hundreds of connections open at once, to the same few names.
     """
 
-    def __init__(self, hosts: PushHosts) -> None:
+    def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
         self._found: dict[tuple[str, int], tuple[float, asyncio.Task[Sequence[AddressInfo]]]] = {}
 
