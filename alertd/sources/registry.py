@@ -30,7 +30,7 @@ POLLERS: Final[Mapping[str, Poller]] = {
 MAPPED: Final = ("mapped", "kintone")
 """What is read by a mapping in the rule book, sent or asked for."""
 
-_HEADER: Final = re.compile(rb"[!-9;-~]{1,70}:[ \t]")  # RFC 5322 section 2.2
+_HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,70}:[ \t]")  # of a mail (RFC 5322 section 2.2)
 
 KINDS: Final = tuple(dict.fromkeys([*READERS, *MAPPED, *POLLERS]))
 SIGNED_KINDS: Final = ("cap",)  # whose messages can carry a signature that is verified
