@@ -25,7 +25,8 @@ from alertd.service import heartbeat, sources
 from alertd.service.process_clock import steady
 from alertd.service.reaching import knows_message, receive_receipts
 from alertd.service.runtime import Runtime
-from alertd.sources.base import MESSAGE_MAX, Unreadable
+from alertd.sources.base import Unreadable
+from alertd.sources.mail import MAIL_MAX
 from channels.bounces import parse_bounce
 from channels.email import Email
 
@@ -143,7 +144,7 @@ def make_protocol(listener: Listener, *, lmtp: bool) -> SMTP:
     kind = _Lmtp if lmtp else _Smtp
     return kind(
         listener,
-        data_size_limit=MESSAGE_MAX,
+        data_size_limit=MAIL_MAX,
         enable_SMTPUTF8=True,
         hostname=socket.gethostname(),
         ident="alertd",

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from email.policy import Compat32
 from typing import Final
 
 from alertd.core.delivery import Receipt
+from alertd.core.mail import BOUNDED
 from channels.base import one_line
 
 BOUNCE_MAX: Final = 1_000_000  # bytes; letters of ours are far smaller, and a bounce quotes one at most
@@ -20,20 +20,8 @@ _ENHANCED: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")  
 _FIELD: Final = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _DEPTH_MAX: Final = 5
 _PARTS_MAX: Final = 100
-_FIELD_MAX: Final = 10_000  # characters of one header field
 _BODY_MAX: Final = 100_000  # bytes of one delivery-status part
 _BLOCKS_MAX: Final = 100
-
-
-class _Policy(Compat32):
-    """The library's time for a header field's parameters grows with the square of its length."""
-
-    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
-        name, value = super().header_source_parse(sourcelines)
-        return name, value[:_FIELD_MAX]
-
-
-_POLICY: Final = _Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +42,7 @@ def parse_bounce(raw: bytes, provider_id: str) -> Receipt | None:
     if len(raw) > BOUNCE_MAX:
         return None
     try:
-        parts = list(_report_parts(message_from_bytes(raw, policy=_POLICY), 0))[:_PARTS_MAX]
+        parts = list(_report_parts(message_from_bytes(raw, policy=BOUNDED), 0))[:_PARTS_MAX]
         reports = [report for part in parts for report in _reports(part)]
     except Exception:  # anybody can send anything here, and the library breaks on garbage in ways of its own
         return None

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from alertd.core.alert import SEVERITIES, Bilingual, Severity
 from alertd.core.audience import Audience
+from alertd.core.drill_words import may_mean_drill
 from alertd.core.observation import SCALES, Observation, Scale, rank_of
 
 Outcome = Literal["ignore", "board", "draft", "alert"]
@@ -64,6 +65,7 @@ class Reason(StrEnum):
     NEVER_TOLD = "never-told"
     CLOSED = "closed"
     TOO_MANY = "too-many"
+    MAY_BE_DRILL = "may-be-drill"
 
 
 REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
@@ -90,11 +92,18 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
         "it is over, and nobody was told that it had begun", "解除されたが、誰にも伝えていなかった"
     ),
     Reason.CLOSED: Bilingual("its alert was over already", "すでに終わった通知についてのもの"),
+    Reason.MAY_BE_DRILL: Bilingual(
+        "it says that it is real, and its title has a word for a drill in it: a person must say",
+        "実際のものとされているが、標題に訓練を思わせる語がある。人の確認が必要",
+    ),
     Reason.TOO_MANY: Bilingual(
         "the rule has sent as many alerts as it may in an hour: a person must say yes",
         "この規則の1時間の上限に達した。人の確認が必要",
     ),
 }
+
+
+_ASKS: Final = (Reason.TOO_MANY, Reason.MAY_BE_DRILL)  # an alert but for these, for which a person must say yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,8 @@ def _begin(
         return Decision(Action.IGNORE, Reason.RULE, rule, found)
     if observation.standing == "drill" and rule.drills == "ignore":
         return Decision(Action.IGNORE, Reason.DRILL_IGNORED, rule, found)
+    if rule.do == "alert" and observation.standing == "actual" and may_mean_drill(observation.title):
+        return Decision(Action.DRAFT, Reason.MAY_BE_DRILL, rule, found)
     if rule.do == "alert" and alerts_in_hour >= rule.most_per_hour:
         return Decision(Action.DRAFT, Reason.TOO_MANY, rule, found)
     return Decision(Action(rule.do), reason, rule, found)
@@ -231,7 +242,7 @@ def _follow(
         # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
         again = closed and begun.action is not Action.IGNORE
-        if again or begun.action is Action.ALERT or begun.reason is Reason.TOO_MANY:
+        if again or begun.action is Action.ALERT or begun.reason in _ASKS:
             return begun
     if closed:
         return Decision(Action.IGNORE, Reason.CLOSED, rule, found)

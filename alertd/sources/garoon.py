@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal, Protocol, cast
 
 from pydantic import Field, field_validator
 
+from alertd.core.drill_words import standing_of
 from alertd.core.observation import Observation, Standing, clean, clean_body, clean_title
 from alertd.sources.base import Access, Desk, Fetch, Outcome, Unfetched
-from alertd.sources.drill_words import standing_of
 from alertd.sources.garoon_rest import Rest
 from alertd.sources.garoon_soap import Soap
 from alertd.sources.garoon_topic import Listed, Topic

@@ -279,3 +279,21 @@ def test_what_ended_before_its_source_said_so_begins_again(
         thread = followed(thread, observation, decision)
         found.append(f"{decision.action} {decision.reason}")
     assert found == told
+
+
+@pytest.mark.parametrize(
+    ("title", "action"),
+    [
+        ("避難訓練のお知らせ", Action.DRAFT),
+        ("職業訓練校で火災", Action.DRAFT),
+        ("Drill rig on fire", Action.DRAFT),
+        ("訓練ではありません：避難指示", Action.ALERT),
+        ("This is not a drill", Action.ALERT),
+        ("Drilling has begun", Action.ALERT),
+        ("避難指示", Action.ALERT),
+    ],
+)
+def test_what_may_be_a_drill_asks_a_person(title: str, action: Action) -> None:
+    decision = decide(seen(title=title), "s", [rule()], Thread())
+    assert decision.action is action
+    assert (decision.reason is Reason.MAY_BE_DRILL) is (action is Action.DRAFT)

@@ -16,7 +16,7 @@ from alertd.core.roles import Role
 from alertd.incoming import Listener, make_protocol
 from alertd.service import sources
 from alertd.service.runtime import Runtime
-from alertd.sources.base import MESSAGE_MAX
+from alertd.sources.mail import MAIL_MAX
 from alertd.store import deliveries, people, settlements
 from alertd.store.engine import Store
 from channels.base import Context
@@ -213,7 +213,7 @@ async def test_a_huge_message_is_refused_and_the_conversation_goes_on(rt: Runtim
         client = call()
         client.ehlo("mx.example.jp")
         codes = []
-        for raw in (POSTFIX + b"x\r\n" * MESSAGE_MAX, POSTFIX):
+        for raw in (POSTFIX + b"x\r\n" * MAIL_MAX, POSTFIX):
             client.mail("")
             client.rcpt(TO)
             codes.append(client.data(raw)[0])
@@ -237,7 +237,7 @@ async def test_a_source_writes_to_an_address_of_its_own(rt: Runtime, call: Conne
         for to, raw in (
             (f"shobo+{made.secret}@city.example", letter),
             (f"SHOBO+{made.secret.upper()}@city.example", letter),
-            (f"shobo+{made.secret}@city.example", b"no mail"),
+            (f"shobo+{made.secret}@city.example", b"Content-Type: multipart/report\r\n\r\nx"),
             (f"shobo+{'a' * 32}@city.example", letter),
             ("shobo@city.example", letter),
             (f"nobody+{made.secret}@city.example", letter),

@@ -125,10 +125,10 @@ def test_a_real_one_that_calls_itself_a_drill_waits_for_a_person(town: Runtime) 
     rule(town, ALERT)
     take(town, "board", [observation(title="【訓練】避難")])
     [waiting] = kept(town)
-    assert (told(town), waiting["state"]) == ([], "waiting")
-    assert "a real alert must not say so" in waiting["fault"]
+    assert (told(town), waiting["state"], waiting["reason"]) == ([], "waiting", "may-be-drill")
     answer = settle(town, HAND, waiting["observation"], send=True)
     assert (answer["state"], answer["alert"]) == ("waiting", None)
+    assert "a real alert must not say so" in kept(town)[0]["fault"]
     settle(town, HAND, waiting["observation"], send=False)
     assert (told(town), kept(town)[0]["state"]) == ([], "stopped")
 
