@@ -51,6 +51,7 @@ _DRILL_TEXT: Final = re.compile(
     r"これは[^。\n]{0,20}訓練(?!(?:など)?(?:では|で|じゃ)(?:ない|なく|ありません))|\bthis is (?:a drill|an exercise)\b",
     re.IGNORECASE,
 )
+_ANSWER: Final = re.compile(r"\A(?:\s*(?:re|fwd?|返信|転送)\s*[:：])+\s*", re.IGNORECASE)
 _OVER: Final = re.compile(
     r"[【\[]\s*(?:解除|取消|取り消し|cancel(?:l?ed)?|all clear)\s*[】\]]"
     r"|^(?!re:).*(?<!一部)(?:解除|取消|取り消し)(?:しました|されました|のお知らせ)。?$",
@@ -101,7 +102,7 @@ def _observation(letter: _Letter) -> Observation:
         version=int(came_at.timestamp()) * 1_000 + len(letter.references),
         kind=_kind(letter),
         standing=_standing(letter),
-        title=clean_title(letter.subject) or clean_title(letter.text.strip().partition("\n")[0]) or "（件名なし）",
+        title=clean_title(_ANSWER.sub("", letter.subject)) or clean_title(letter.text.strip().partition("\n")[0]) or "（件名なし）",
         body=clean_body("\n\n".join(filter(None, lines))),
         observed_at=_observed_at(letter, came_at),
         author=letter.author,

@@ -216,7 +216,7 @@ async def test_one_person_s_answers_through_both_processes_are_one(busy_town: To
 async def test_a_stop_tells_everybody_to_come_back(busy_town: Town, phones: list[Phone]) -> None:
     serve = busy_town.processes[0]
     stopped = await asyncio.to_thread(serve.stop)
-    assert len(stopped) == WEBS + 6 + 2
+    assert len(stopped) == WEBS + 6 + 3
     assert gone(stopped, 15) == []
     assert serve.returncode == 0
 

@@ -99,7 +99,7 @@ async def test_a_redis_that_never_comes_back_loses_nobody(
 
 async def test_a_child_that_dies_is_back_and_the_rest_goes_on(small_town: Town) -> None:
     serve = small_town.processes[0]
-    for name in ("alertd.app", "workers clock", "redis", "--channel sms"):
+    for name in ("alertd.app", "workers clock", "workers poller", "redis", "--channel sms"):
         before = serve.children(name)
         assert len(before) == 1, name
         before[0].kill()
@@ -116,7 +116,7 @@ async def test_a_child_that_dies_is_back_and_the_rest_goes_on(small_town: Town) 
 async def test_serve_leaves_nothing_running_whatever_way_it_ends(small_town: Town, number: int) -> None:
     serve = small_town.processes[0]
     children = serve.stop(number)
-    assert len(children) == 6
+    assert len(children) == 7
     assert gone(children, 15) == []
     assert serve.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     if number == signal.SIGKILL:
