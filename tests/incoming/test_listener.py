@@ -213,7 +213,7 @@ async def test_a_huge_message_is_refused_and_the_conversation_goes_on(rt: Runtim
         client = call()
         client.ehlo("mx.example.jp")
         codes = []
-        for raw in (POSTFIX + b"x\r\n" * MAIL_MAX, POSTFIX):
+        for raw in (POSTFIX + (b"x" * 998 + b"\r\n") * (MAIL_MAX // 1_000), POSTFIX):
             client.mail("")
             client.rcpt(TO)
             codes.append(client.data(raw)[0])
