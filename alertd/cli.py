@@ -26,7 +26,7 @@ from alertd.service import access, directory, importing, posting, rehearsal, rep
 from alertd.service.access import system_actor
 from alertd.service.installation import find_public_url, restored
 from alertd.service.replay_words import worded
-from alertd.service.rule_book import read_mappings, read_rules
+from alertd.service.rule_book import parse_book
 from alertd.sources.base import Unreadable
 from alertd.sources.certificates import read_certificates
 from alertd.store.migrate import NewerStore
@@ -261,7 +261,7 @@ def _rules_test(arguments: argparse.Namespace, settings: Settings) -> int:
     """Needs no installation: what would happen is decided by the rules alone."""
     try:
         text = Path(arguments.rules).read_text()
-        rules, mappings = read_rules(text), read_mappings(text)
+        book = parse_book(text)
         files = [(name, Path(name).read_bytes()) for name in arguments.files]
         trusted = read_certificates(Path(arguments.certificates).read_text()) if arguments.certificates else ()
     except Unreadable as error:
@@ -270,12 +270,15 @@ def _rules_test(arguments: argparse.Namespace, settings: Settings) -> int:
         return _fail(f"cannot read {error.filename}: {error.strerror}", _MISUSED)
     except UnicodeDecodeError:
         return _fail(f"cannot read {arguments.rules}: it is not UTF-8", _MISUSED)
-    tried = rehearsal.play(rules, files, arguments.source, mappings, trusted, zone=settings.time_zone)
+    tried = rehearsal.play(book, files, arguments.source, trusted, zone=settings.time_zone)
     if arguments.json:
         print(json.dumps([each.as_json() for each in tried], ensure_ascii=False))
     else:
         language = _language()
-        print("\n".join(each.worded(language) for each in tried) or f"{len(rules)} rules, and nothing wrong with them")
+        print(
+            "\n".join(each.worded(language) for each in tried)
+            or f"{len(book.rules)} rules, and nothing wrong with them"
+        )
     return _REFUSED if any(each.fault for each in tried) else 0
 
 

@@ -17,6 +17,12 @@ class Audience:
             return {"everyone": True}
         return {"groups": list(self.groups), "people": list(self.people)}
 
+    def covers(self, other: "Audience") -> bool:
+        """Whether everybody in the other one is in this one, whoever belongs to the groups."""
+        return self.everyone or (
+            not other.everyone and set(other.groups) <= set(self.groups) and set(other.people) <= set(self.people)
+        )
+
     @classmethod
     def from_json(cls, raw: Mapping[str, object]) -> "Audience":
         groups, people = raw.get("groups", ()), raw.get("people", ())

@@ -77,6 +77,7 @@ class Observation:
     areas: tuple[Area, ...] = ()
     expires_at: datetime | None = None
     references: tuple[str, ...] = ()  # ids of earlier observations that it is about
+    known_as: tuple[str, ...] = ()  # what any source may call the same by: an EventID, the address of a topic
     url: str = ""
     level: int = 0  # the warning level (1 to 5) that its words name, for want of areas that have one
     fields: Mapping[str, str] = field(default_factory=dict)  # more that templates and rules may name
@@ -119,6 +120,7 @@ class Observation:
             ],
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
             "references": list(self.references),
+            "known_as": list(self.known_as),
             "url": self.url,
             "level": self.level,
             "fields": dict(self.fields),
@@ -135,6 +137,7 @@ class Observation:
                 "expires_at": datetime.fromisoformat(raw["expires_at"]) if raw["expires_at"] else None,
                 "areas": tuple(Area(**area) for area in raw["areas"]),
                 "references": tuple(raw["references"]),
+                "known_as": tuple(raw["known_as"]),
             }
         )
 

@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from alertd.core.alert import DEFAULT_LIFE, said_expiry
+from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, Standing
 from alertd.core.rules import CAP_TIME, Action, Decision, Rule, Thread, decide, followed, match
 from alertd.core.template import Template
+from alertd.core.wording import Words, word
 
+_BEGINS: Final = (Action.ALERT, Action.DRAFT, Action.BOARD)
 _SEEN_MAX: Final = 50  # what is older than these is told by its version
 _SWEPT_EVERY: Final = timedelta(days=1)
 _ENDED_KEPT: Final = timedelta(days=7)
@@ -32,25 +35,60 @@ class Joining:
         return found
 
 
+Incident = tuple[str, str, Standing, bool]
+"""A source, its reference, the side on which it is, and whether it is signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What would become of one observation. `goes_at`: when what it begins, or joins before it went out, goes."""
+    """What would become of one observation. `goes_at`: when what it begins, or joins before it went out, goes.
+    `began`: the incident whose alert it is about.
+    """
 
     decision: Decision
-    told: Action | None  # how people knew of its incident before
+    told: Action | None  # how people knew of its thread before
     is_pending: bool  # the alert that it follows could still be stopped, and had not gone out
     goes_at: datetime
+    began: Incident | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """What people know of an event, whoever speaks of it."""
+
+    id: str
+    began: Incident
+    cases: list["_Case"]
+    told: Action | None = None
+    sent: Sent | None = None
+    goes_at: datetime | None = None  # the alert
+    ends_at: datetime | None = None  # when that is over by itself
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it was an alert that has ended by itself."""
+        return self.told is Action.ALERT and self.ends_at is not None and self.ends_at <= now
+
+    def is_out(self, now: datetime) -> bool:
+        """Whether people have an alert that goes on."""
+        gone = self.goes_at is not None and self.goes_at <= now
+        return self.told is Action.ALERT and gone and not self.is_over(now)
+
+
+@dataclass(slots=True, eq=False)
 class _Case:
-    """An incident on one side, real or drill."""
+    """An incident. Of `thread` it knows what its own source has said."""
 
+    incident: Incident
     touched_at: datetime
     thread: Thread = field(default_factory=Thread)
     seen: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=_SEEN_MAX))
-    goes_at: datetime | None = None  # its last alert
-    ends_at: datetime | None = None  # when that is over by itself
+    shared: _Shared | None = None
+
+    def voice(self, shared: _Shared, now: datetime) -> Voice | None:
+        said = self.thread.observation
+        if said is None or not holds(said, now):
+            return None
+        return Voice(shared.id, "/".join(map(str, self.incident)), self.incident[0], said)
 
 
 class Rehearsal:
@@ -59,11 +97,16 @@ class Rehearsal:
     What it remembers grows with the incidents that are not over, not with what is said of them.
     """
 
-    def __init__(self, rules: Sequence[Rule], templates: Mapping[str, Template] | None = None) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], templates: Mapping[str, Template] | None = None, joins: Sequence[Join] = ()
+    ) -> None:
         self._rules = rules
         self._templates = templates or {}
+        self._joins = joins
         self._joining = Joining()
-        self._cases: dict[tuple[str, str, Standing, bool], _Case] = {}
+        self._cases: dict[Incident, _Case] = {}
+        self._shared: list[_Shared] = []  # the latest last; what people are alerted of, and may be joined
+        self._count = 0
         self._alerts: dict[tuple[str, str], deque[datetime]] = {}  # by source and rule, as many as it may in an hour
         self._swept_at: datetime | None = None
 
@@ -74,26 +117,93 @@ class Rehearsal:
     def step(self, source: str, observation: Observation, now: datetime) -> Step:
         """The same of one that comes `now` and names its incident itself, and what goes out then."""
         self._sweep(now)
-        key = (source, observation.incident, observation.standing, bool(observation.signed_by))
-        case = self._cases.setdefault(key, _Case(now))
-        thread = _as_of(case, observation, now)
+        incident = (source, observation.incident, observation.standing, bool(observation.signed_by))
+        case = self._cases.setdefault(incident, _Case(incident, now))
+        thread = self._as_of(case, observation, now)
         rule = match(observation, source, self._rules)
         recent = sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0
         decision = decide(observation, source, self._rules, thread, recent)
-        is_pending = thread.told is Action.ALERT and case.goes_at is not None and case.goes_at > now
+        found = self._join(case, observation, thread, decision, now)
+        if found is not None:
+            case.shared, thread, decision = found
+        told, shared = thread.told, case.shared
+        is_pending = told is Action.ALERT and shared is not None and shared.goes_at is not None and shared.goes_at > now
+        goes_at = shared.goes_at if is_pending and shared is not None and shared.goes_at is not None else now
         case.thread, case.touched_at = followed(thread, observation, decision), now
         case.seen.append((observation.id, observation.version))
-        goes_at = now
-        if decision.action is Action.ALERT and decision.rule is not None:
-            goes_at = case.goes_at = now + timedelta(seconds=decision.rule.stop_seconds)
-            case.ends_at = said_expiry(observation.expires_at, goes_at) or goes_at + self._life(decision.rule)
-        elif is_pending and case.goes_at is not None:
-            goes_at = case.goes_at
+        if decision.action in _BEGINS:
+            case.shared = self._begin(case, decision, now)
+            goes_at = case.shared.goes_at or now
+        elif case.shared is not None:
+            case.shared.told = case.thread.told
         begins = decision.action is Action.ALERT or (is_pending and decision.action is Action.UPDATE)
         if begins and decision.rule is not None:
             # As the store counts them: what takes the place of an alert that still waits is one more.
             self._sent_by(source, decision.rule).append(now)
-        return Step(decision, thread.told, is_pending, goes_at)
+        return Step(decision, told, is_pending, goes_at, case.shared.began if case.shared is not None else None)
+
+    def _as_of(self, case: _Case, observation: Observation, now: datetime) -> Thread:
+        """The thread as the store has it: an alert that is over by itself is known of no more."""
+        this, shared = (observation.id, observation.version), case.shared
+        thread = replace(case.thread, seen=frozenset({this}) if this in case.seen else frozenset())
+        if shared is None:
+            return thread
+        voices = [each.voice(shared, now) for each in shared.cases if each is not case]
+        others = [voice for voice in voices if voice is not None]
+        return replace(
+            thread,
+            told=None if shared.is_over(now) else shared.told,
+            others=tuple(voice.observation for voice in others),
+            held=is_held(self._joins, case.incident[0], [voice.source for voice in others]),
+        )
+
+    def _join(
+        self, case: _Case, observation: Observation, thread: Thread, decision: Decision, now: datetime
+    ) -> tuple[_Shared, Thread, Decision] | None:
+        """The alert of others that it joins, and what becomes of it there."""
+        source, standing = case.incident[0], case.incident[2]
+        rule = decision.rule
+        if decision.action is not Action.ALERT or rule is None or not partners(self._joins, source):
+            return None
+        out = {each.id: each for each in self._shared if each.began[2] == standing and each.is_out(now)}
+        found = [each.voice(shared, now) for shared in reversed(out.values()) for each in shared.cases]
+        voices = [voice for voice in found if voice is not None]
+        words = self._words(decision, rule)
+        for candidate in candidates(self._joins, source, "/".join(map(str, case.incident)), observation, voices):
+            shared = out[candidate.thread]
+            becomes = joined(decision, words, shared.sent, candidate) if shared.sent is not None else None
+            if becomes is not None:
+                if case.shared is not None:
+                    case.shared.cases.remove(case)
+                shared.cases.append(case)
+                return shared, in_thread(thread, candidate), becomes
+        return None
+
+    def _words(self, decision: Decision, rule: Rule) -> Words:
+        assert decision.observation is not None
+        # To whom and how gravely it is said is the same in every time zone.
+        return word(decision.observation, rule, self._templates.get(rule.template or ""), UTC, by_template=True)
+
+    def _begin(self, case: _Case, decision: Decision, now: datetime) -> _Shared:
+        """What people know of it from now on: a thread of its own, unless it has one."""
+        rule = decision.rule
+        assert rule is not None
+        assert decision.observation is not None
+        shared = case.shared
+        if shared is None or len(shared.cases) > 1:
+            if shared is not None:
+                shared.cases.remove(case)
+            self._count += 1
+            shared = _Shared(str(self._count), case.incident, [case])
+        shared.told = decision.action
+        if decision.action is Action.ALERT:
+            shared.goes_at = now + timedelta(seconds=rule.stop_seconds)
+            said = said_expiry(decision.observation.expires_at, shared.goes_at)
+            shared.ends_at = said or shared.goes_at + self._life(rule)
+            shared.sent = _sent(self._words(decision, rule))
+            self._shared = [each for each in self._shared if each is not shared and not each.is_over(now)]
+            self._shared.append(shared)
+        return shared
 
     def _life(self, rule: Rule) -> timedelta:
         template = self._templates.get(rule.template or "")
@@ -109,21 +219,20 @@ class Rehearsal:
             return
         self._swept_at = now
         self._cases = {key: case for key, case in self._cases.items() if not _is_forgotten(case, now)}
+        for shared in self._shared:
+            shared.cases = [case for case in shared.cases if case.incident in self._cases]
 
 
-def _as_of(case: _Case, observation: Observation, now: datetime) -> Thread:
-    """The thread as the store has it: an alert that is over by itself is known of no more."""
-    is_over = case.thread.told is Action.ALERT and case.ends_at is not None and case.ends_at <= now
-    this = (observation.id, observation.version)
-    return replace(
-        case.thread,
-        told=None if is_over else case.thread.told,
-        seen=frozenset({this}) if this in case.seen else frozenset(),
-    )
+def _sent(words: Words) -> Sent | None:
+    """What others may join; None: it waits for a person."""
+    if words.lack or words.audience is None:
+        return None
+    ask = asdict(words.ask) if words.ask is not None else None
+    return Sent(words.audience, words.plan, words.severity, ask)
 
 
 def _is_forgotten(case: _Case, now: datetime) -> bool:
     if case.thread.observation is None:
         return now - case.touched_at > _ENDED_KEPT
-    is_over = case.thread.told is None or (case.ends_at is not None and case.ends_at <= now)
+    is_over = case.shared is None or case.shared.told is None or case.shared.is_over(now)
     return is_over and now - case.touched_at > _EXPIRED_KEPT

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from alertd.core.alert import SEVERITIES, Bilingual
 from alertd.core.audience import Audience
+from alertd.core.joining import Join
 from alertd.core.observation import Observation, Standing
-from alertd.core.rehearsal import Rehearsal, Step
+from alertd.core.rehearsal import Incident, Rehearsal, Step
 from alertd.core.rules import Action, Reason, Rule, holders
 from alertd.core.template import Template
 from alertd.core.wording import Words, word
@@ -103,34 +104,35 @@ class Replay:
         zone: tzinfo,
         templates: Mapping[str, Template],
         starts_at: datetime | None = None,
+        joins: Sequence[Join] = (),
     ) -> None:
         self.observations = 0
         self.tally: Counter[str] = Counter()  # updates, stand-downs, board posts, and what became of drafts
         self.ignored: Counter[Reason] = Counter()
         self.events: list[Event] = []
-        self._rehearsal = Rehearsal(rules, templates)
+        self._rehearsal = Rehearsal(rules, templates, joins)
         self._zone = zone
         self._templates = templates
         self._reach = reach
         self._starts_at = starts_at
         self._recent: deque[_Alerted] = deque()
-        self._last: dict[tuple[str, str, Standing], Event] = {}  # the last alert about each incident
+        self._last: dict[Incident | None, Event] = {}  # the last alert that each incident began
 
     def take(self, source: str, observation: Observation, at: datetime) -> None:
         """Play one. `at`: when it came."""
         step = self._rehearsal.step(source, observation, at)
         counts = self._starts_at is None or at >= self._starts_at
         self.observations += int(counts)
-        decision, key = step.decision, (source, observation.incident, observation.standing)
+        decision, last = step.decision, self._last.get(step.began) if step.began is not None else None
         match decision.action:
             case Action.ALERT | Action.DRAFT:
                 self._begin(step, source, observation, at, counts)
             case Action.IGNORE:
                 self.ignored[decision.reason] += counts
-            case _ if step.told is Action.ALERT and key in self._last and self._last[key].lack:
+            case _ if step.told is Action.ALERT and last is not None and last.lack:
                 self.tally["changed-draft"] += counts
-            case Action.STAND_DOWN if step.told is Action.ALERT and key in self._last:
-                self._end(self._last[key], step, at, counts)
+            case Action.STAND_DOWN if step.told is Action.ALERT and last is not None:
+                self._end(last, step, at, counts)
             case _:
                 self.tally[_follow_up(step)] += counts
 
@@ -157,7 +159,7 @@ class Replay:
         if counts:
             self.events.append(event)
         if step.decision.action is Action.ALERT:
-            self._last[source, observation.incident, observation.standing] = event
+            self._last[step.began] = event
         if event.action is Action.ALERT:
             ranks = {area.code: area.rank for area in found.areas if area.rank or not found.rank}
             self._compare(_Alerted(event, found, people, ranks))

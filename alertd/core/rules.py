@@ -13,7 +13,7 @@ from typing import Final, Literal
 from alertd.core.alert import SEVERITIES, Bilingual, Severity
 from alertd.core.audience import Audience
 from alertd.core.drill_words import may_mean_drill
-from alertd.core.observation import SCALES, Observation, Scale, rank_of
+from alertd.core.observation import SCALES, Observation, Scale, clean_body, rank_of, worst
 
 Outcome = Literal["ignore", "board", "draft", "alert"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("ignore", "board", "draft", "alert")
@@ -60,6 +60,10 @@ class Reason(StrEnum):
     WORSE = "worse"
     NEW_AREA = "new-area"
     BETTER = "better"
+    JOINED = "joined"
+    LIKELY = "likely-same"
+    SAME = "said-already"
+    STILL_HOLDS = "still-holds"
     WITHDRAWN = "withdrawn"
     AREAS_OVER = "areas-over"
     NEVER_TOLD = "never-told"
@@ -86,6 +90,19 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
     Reason.WORSE: Bilingual("it got worse", "より重くなった"),
     Reason.NEW_AREA: Bilingual("it has reached another area", "対象の地域が増えた"),
     Reason.BETTER: Bilingual("it got better", "軽くなった"),
+    Reason.JOINED: Bilingual(
+        "it is about the same as another source's alert, and goes on there",
+        "別の情報源の警報と同じ事象。その続報とした",
+    ),
+    Reason.LIKELY: Bilingual(
+        "it seems to be about the same as another source's alert: it goes on there, and asks again",
+        "別の情報源の警報と同じ事象とみられる。その続報とし、あらためて確認を求めた",
+    ),
+    Reason.SAME: Bilingual("another source says as much", "別の情報源が同じか、より重い内容を伝えている"),
+    Reason.STILL_HOLDS: Bilingual(
+        "it is over for this source, and another one says that it goes on",
+        "この情報源では終わったが、別の情報源では続いている",
+    ),
     Reason.WITHDRAWN: Bilingual("its sender withdrew it", "発信元が取り消した、または解除した"),
     Reason.AREAS_OVER: Bilingual("it is over in the areas of the rule", "規則の地域では解除された"),
     Reason.NEVER_TOLD: Bilingual(
@@ -141,13 +158,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What is known of an incident on one side, real or drill, before this observation."""
+    """What is known of an incident on one side, real or drill, before this observation.
+
+    `others`: what other sources say of the same, where they were joined. `held`: one of them must say that it is over,
+    or better, before people hear so.
+    """
 
     seen: frozenset[tuple[str, int]] = frozenset()  # observations by id and version
     version: int | None = None  # the latest
     rule: str | None = None  # which last made something of it
     told: Action | None = None  # how people know of it: BOARD, DRAFT or ALERT; None: they do not, or it is over
     observation: Observation | None = None  # as it was last told, narrowed to the rule's areas; None: it has ended
+    others: tuple[Observation, ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +190,19 @@ def followed(thread: Thread, observation: Observation, decision: Decision) -> Th
     if decision.reason is Reason.CLOSED:
         # Nobody hears of it, and yet it goes on: what rises again is compared with what it came down to.
         return replace(later, observation=None if observation.kind == "withdrawn" else decision.observation)
+    name = decision.rule.name if decision.rule else None
+    if decision.reason is Reason.STILL_HOLDS:
+        return replace(later, observation=None)
+    if decision.reason is Reason.SAME:
+        return replace(later, rule=name or thread.rule, observation=decision.observation)
     match decision.action:
         case Action.IGNORE:
             return later
         case Action.STAND_DOWN:
             return replace(later, told=None, observation=None)
         case Action.UPDATE:
-            return replace(later, observation=decision.observation)
+            return replace(later, rule=name or thread.rule, observation=decision.observation)
         case begun:
-            name = decision.rule.name if decision.rule else None
             return replace(later, told=begun, rule=name, observation=decision.observation)
 
 
@@ -229,15 +256,16 @@ def _follow(
     rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
     closed = thread.told is None
     if observation.kind == "withdrawn":
-        ended = (Action.IGNORE, Reason.CLOSED) if closed else (Action.STAND_DOWN, Reason.WITHDRAWN)
-        return Decision(*ended, rule, observation)
+        if closed:
+            return Decision(Action.IGNORE, Reason.CLOSED, rule, observation)
+        return _end(observation, rule, thread, Reason.WITHDRAWN)
     # Whoever changed the rules meanwhile has not changed whom people were told by.
     found = narrow(observation, rule) if rule is not None else observation
     if found.substance == thread.observation.substance:
         return Decision(Action.IGNORE, Reason.UNCHANGED, rule, found)
     if thread.observation.rank and not found.rank and not closed:
-        return Decision(Action.STAND_DOWN, Reason.AREAS_OVER, rule, found)
-    change = _change(thread.observation, found)
+        return _end(found, rule, thread, Reason.AREAS_OVER)
+    change = change_of((thread.observation, *thread.others), found)
     if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
         # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
@@ -246,19 +274,46 @@ def _follow(
             return begun
     if closed:
         return Decision(Action.IGNORE, Reason.CLOSED, rule, found)
+    if thread.held and _adds_nothing(found, thread.others):
+        return Decision(Action.IGNORE, Reason.SAME, rule, found)
     return Decision(Action.UPDATE, change, rule, found)
 
 
-def _change(before: Observation, now: Observation) -> Reason:
-    ranks = {area.code: area.rank for area in before.areas}
+def _end(observation: Observation, rule: Rule | None, thread: Thread, reason: Reason) -> Decision:
+    """It is over, as far as this source knows."""
+    if not thread.held:
+        return Decision(Action.STAND_DOWN, reason, rule, observation)
+    lasting = "\n".join(f"・{other.title}" for other in thread.others if other.title)
+    body = clean_body(f"{observation.body}\n\n別の情報源では続いています / Another source still says:\n{lasting}")
+    return Decision(Action.UPDATE, Reason.STILL_HOLDS, rule, replace(observation, body=body))
+
+
+def change_of(before: Sequence[Observation], now: Observation) -> Reason:
+    """How it differs from all that is said of the same: WORSE, NEW_AREA, BETTER or CHANGED."""
+    ranks = _ranks(before, now)
     if any(area.rank > ranks[area.code] > 0 for area in now.areas if area.code in ranks):
         return Reason.WORSE
     if any(area.rank and not ranks.get(area.code) for area in now.areas):
         return Reason.NEW_AREA
-    if before.rank and now.scale is not None:
+    if any(ranks.values()):
         return Reason.BETTER
-    worse = SEVERITIES.index(now.severity) < SEVERITIES.index(before.severity) and before.severity != "unknown"
+    known = worst([each.severity for each in before])
+    worse = known != "unknown" and SEVERITIES.index(now.severity) < SEVERITIES.index(known)
     return Reason.WORSE if worse else Reason.CHANGED
+
+
+def _ranks(said: Sequence[Observation], now: Observation) -> dict[str, int]:
+    """How bad it is said to be in each area, where it is worst, on the scale of `now`."""
+    found: dict[str, int] = {}
+    for area in (area for each in said if each.scale == now.scale for area in each.areas):
+        found[area.code] = max(area.rank, found.get(area.code, 0))
+    return found
+
+
+def _adds_nothing(now: Observation, others: Sequence[Observation]) -> bool:
+    """Whether others say of each of its areas that it is as bad there, or worse."""
+    ranks = _ranks(others, now)
+    return now.rank > 0 and all(ranks.get(area.code, 0) >= area.rank for area in now.areas)
 
 
 def match(observation: Observation, source: str, rules: Sequence[Rule]) -> Rule | None:

@@ -14,6 +14,7 @@ from alertd.core.template import Template, fields_of, fill
 
 _AREAS_NAMED: Final = 20
 _FIELDS: Final = "fields."
+_CALLS: Final = (Reason.WORSE, Reason.NEW_AREA, Reason.JOINED, Reason.LIKELY)
 FILLS: Final = ("title", "body", "areas", "words", "hazard", "type", "author", "url", "time")
 """What an observation can put in place of a template's fields, beside `fields.*` of its own."""
 
@@ -37,8 +38,8 @@ class Words:
 
 def calls(decision: Decision) -> bool:
     """Whether people are called to do something: by the template. What got better, or is over, is in its own words."""
-    asks_again = decision.action is Action.UPDATE and decision.reason in (Reason.WORSE, Reason.NEW_AREA)
-    return asks_again or decision.action in (Action.ALERT, Action.DRAFT, Action.BOARD)
+    is_call = decision.action is Action.UPDATE and decision.reason in _CALLS
+    return is_call or decision.action in (Action.ALERT, Action.DRAFT, Action.BOARD)
 
 
 def word(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from alertd.core.alert import DRILL_MARK, REVISION_MARK, TITLE_MAX, Ask, Choice, RevisionKind, said_expiry
 from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid, NotFound
+from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, clean
 from alertd.core.roles import Role
 from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
@@ -23,7 +24,7 @@ from alertd.service import notices, posting, revising
 from alertd.service.access import system_actor
 from alertd.service.posting import Draft
 from alertd.service.revising import Revision
-from alertd.service.rule_book import read_mappings, read_rules
+from alertd.service.rule_book import RuleBook, parse_book
 from alertd.service.runtime import Actor, Runtime
 from alertd.service.templates import find_template
 from alertd.sources.mapping import SourceMapping
@@ -39,7 +40,7 @@ _TOLD_EVERY: Final = timedelta(minutes=10)
 _BEGINS: Final = (Action.ALERT, Action.DRAFT, Action.BOARD)
 _AUTHOR: Final = "source-"
 _REVISIONS: Final[Mapping[Action, RevisionKind]] = {Action.UPDATE: "update", Action.STAND_DOWN: "cancel"}
-_ASKS_AGAIN: Final = (Reason.WORSE, Reason.NEW_AREA)  # an answer to less says nothing about this
+_ASKS_AGAIN: Final = (Reason.WORSE, Reason.NEW_AREA, Reason.LIKELY)  # an answer to less says nothing about this
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ def take(rt: Runtime, source_id: str, found: Sequence[Observation]) -> list[Take
 def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
     now, signed = rt.now(), bool(observation.signed_by)
     with rt.store.write() as connection:
+        book = _book(connection)
+        together = partners(book.joins, source_id)
+        if together:
+            # Of two that come at once, the later joins the earlier.
+            sources.hold(connection, together)
         if observation.references:
             known = sources.find_reference(connection, source_id, observation.references, signed=signed)
             observation = replace(observation, incident=known or observation.incident)
@@ -96,17 +102,19 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
         }
         incident = sources.hold_incident(connection, rt.new_id(), key, now)
         is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
-        thread = _thread(connection, incident, now)
+        thread = _thread(connection, incident, book.joins, now)
         if is_known:
             thread = replace(thread, seen=frozenset({(observation.id, observation.version)}))
-        rules = _rules(connection)
-        rule = match(observation, source_id, rules)
+        rule = match(observation, source_id, book.rules)
         recent = sources.count_alerts(connection, source_id, rule.name, now - CAP_TIME) if rule is not None else 0
-        decision = decide(observation, source_id, rules, thread, recent)
+        decision = decide(observation, source_id, book.rules, thread, recent)
         if is_known:
             return Taken(observation, decision, None)
-        observation_id = _keep(connection, rt, incident, observation, decision, now)
-        _advance(connection, incident, thread, observation, decision)
+        joined = _join(connection, rt, incident, book.joins, observation, thread, decision)
+        if joined is not None:
+            incident, thread, decision = joined
+        observation_id = _keep(connection, rt, incident, observation, decision, now, joins=joined is not None)
+        _advance(connection, rt, incident, thread, observation, decision, joins=joined is not None)
         channels = _tell(connection, rt, observation_id, now)
     _ring(rt, channels)
     return Taken(observation, decision, observation_id)
@@ -165,58 +173,132 @@ def _ring(rt: Runtime, channels: set[str]) -> None:
         rt.bell.work(channels)
 
 
-def mappings(rt: Runtime) -> dict[str, SourceMapping]:
+def mappings(rt: Runtime) -> Mapping[str, SourceMapping]:
     """How the rule book in force says that sources are read, by source."""
     with rt.store.read() as connection:
-        books = sources.books(connection, 1)
-    return read_mappings(books[0]["text"]) if books else {}
+        return _book(connection).mappings
 
 
-def _rules(connection: Connection) -> Sequence[Rule]:
+def _book(connection: Connection) -> RuleBook:
     books = sources.books(connection, 1)
-    return read_rules(books[0]["text"]) if books else ()
+    return parse_book(books[0]["text"]) if books else RuleBook()
 
 
-def _thread(connection: Connection, incident: Row, now: datetime) -> Thread:
+def _thread(connection: Connection, incident: Row, joins: Sequence[Join], now: datetime) -> Thread:
     """What is known of an incident, its alert looked at as it stands now."""
-    told = Action(incident["told"]) if incident["told"] else None
-    if told is Action.ALERT and incident["alert_id"] is not None:
-        alert = alerts.get(connection, incident["alert_id"])
-        if alert is None or alert["state"] != "active" or alert["expires_at"] <= now:
-            told = None
     kept = incident["observation"]
-    return Thread(
+    known = Thread(
         version=incident["version"],
         rule=incident["rule"],
-        told=told,
         observation=Observation.from_json(kept) if kept else None,
+    )
+    if incident["thread_id"] is None:
+        return known
+    there = sources.lock_thread(connection, incident["thread_id"])
+    told = Action(there["told"]) if there["told"] else None
+    if told is Action.ALERT and there["alert_id"] is not None:
+        alert = alerts.get(connection, there["alert_id"])
+        if alert is None or alert["state"] != "active" or alert["expires_at"] <= now:
+            told = None
+    others = [
+        voice
+        for voice in _voices(sources.in_threads(connection, [there["id"]]), now)
+        if voice.incident != incident["id"]
+    ]
+    return replace(
+        known,
+        told=told,
+        others=tuple(other.observation for other in others),
+        held=is_held(joins, incident["source_id"], [other.source for other in others]),
     )
 
 
+def _voices(rows: Sequence[Row], now: datetime) -> list[Voice]:
+    """What sources say of their incidents and goes on."""
+    found = [
+        Voice(row["thread_id"], row["id"], row["source_id"], Observation.from_json(row["observation"]))
+        for row in rows
+        if row["observation"]
+    ]
+    return [voice for voice in found if holds(voice.observation, now)]
+
+
+def _join(
+    connection: Connection,
+    rt: Runtime,
+    incident: Row,
+    joins: Sequence[Join],
+    observation: Observation,
+    thread: Thread,
+    decision: Decision,
+) -> tuple[Row, Thread, Decision] | None:
+    """The incident in the thread of others, and what becomes of the observation there; None: it stays by itself."""
+    now, source_id = rt.now(), incident["source_id"]
+    if decision.action is not Action.ALERT or not partners(joins, source_id):
+        return None
+    voices = _voices(sources.in_threads(connection, sources.alerting(connection, observation.standing, now)), now)
+    words = _words(connection, rt, observation, decision, by_template=True)
+    for candidate in candidates(joins, source_id, incident["id"], observation, voices):
+        there = sources.lock_thread(connection, candidate.thread)
+        begun = sources.beginning(connection, there)
+        found = joined(decision, words, Sent.of(begun["draft"]), candidate) if begun is not None else None
+        if found is not None:
+            return {**incident, "thread_id": there["id"]}, in_thread(thread, candidate), found
+    return None
+
+
 def _advance(
-    connection: Connection, incident: Row, thread: Thread, observation: Observation, decision: Decision
+    connection: Connection,
+    rt: Runtime,
+    incident: Row,
+    thread: Thread,
+    observation: Observation,
+    decision: Decision,
+    *,
+    joins: bool,
 ) -> None:
-    after = followed(thread, observation, decision)
+    after, thread_id = followed(thread, observation, decision), incident["thread_id"]
     values: dict[str, Any] = {
         "version": after.version,
         "rule": after.rule,
-        "told": after.told,
         "observation": after.observation.as_json() if after.observation else None,
     }
     if decision.action in _BEGINS:
-        values["alert_id"] = None
-    sources.change_incident(connection, incident["id"], values)
+        if thread_id is None or len(sources.in_threads(connection, [thread_id])) > 1:
+            # What others are part of is over, and stays so.
+            thread_id = rt.new_id()
+            sources.add_thread(connection, thread_id, rt.now())
+        sources.change_thread(connection, thread_id, {"told": after.told, "alert_id": None})
+    elif thread_id is not None:
+        sources.change_thread(connection, thread_id, {"told": after.told})
+    if joins:
+        values |= {"write_at": rt.now(), "written": None}
+    sources.change_incident(connection, incident["id"], {**values, "thread_id": thread_id})
+
+
+def _words(
+    connection: Connection, rt: Runtime, observation: Observation, decision: Decision, *, by_template: bool
+) -> Words:
+    rule = decision.rule
+    template = find_template(connection, rule.template) if rule is not None and rule.template is not None else None
+    return word(decision.observation or observation, rule, template, rt.zone, by_template=by_template)
 
 
 def _keep(
-    connection: Connection, rt: Runtime, incident: Row, observation: Observation, decision: Decision, now: datetime
+    connection: Connection,
+    rt: Runtime,
+    incident: Row,
+    observation: Observation,
+    decision: Decision,
+    now: datetime,
+    *,
+    joins: bool,
 ) -> int:
     action, rule = decision.action, decision.rule
     follows = action in (Action.UPDATE, Action.STAND_DOWN)
     waiting = sources.pending(connection, incident["id"], now) if follows else None
     by_template = calls(decision) or (waiting is not None and action is Action.UPDATE)
-    template = find_template(connection, rule.template) if rule is not None and rule.template is not None else None
-    words = word(decision.observation or observation, rule, template, rt.zone, by_template=by_template)
+    words = _words(connection, rt, observation, decision, by_template=by_template)
     values: dict[str, Any] = {
         "source_id": incident["source_id"],
         "incident_id": incident["id"],
@@ -226,7 +308,7 @@ def _keep(
         "action": action,
         "reason": decision.reason,
         "rule": rule.name if rule is not None else None,
-        "draft": _draft_of(decision.observation or observation, rule, words),
+        "draft": _draft_of(decision.observation or observation, rule, words) | {"joins": joins},
         "state": "done" if action is Action.IGNORE else "waiting" if action is Action.DRAFT else "due",
         "due_at": now + timedelta(seconds=rule.stop_seconds) if action is Action.ALERT and rule is not None else now,
         "received_at": now,
@@ -278,9 +360,9 @@ def act(rt: Runtime, observation_id: int) -> None:
     begun = _begin(rt, observation_id)
     if begun is None:
         return
-    observation, incident = begun
+    observation, thread = begun
     try:
-        done = _carry_out(rt, observation, incident)
+        done = _carry_out(rt, observation, thread)
     except (Invalid, Conflict, NotFound) as fault:
         log.warning("an observation cannot be acted on: %s", fault.message, extra={"observation": observation_id})
         with rt.store.write() as connection:
@@ -292,17 +374,24 @@ def act(rt: Runtime, observation_id: int) -> None:
     with rt.store.write() as connection:
         sources.change_observation(connection, observation_id, {**done, "state": "done", "fault": None})
         if done["alert_id"] is not None:
-            # What came meanwhile may have told already that it is over.
-            there = sources.lock_incident(connection, incident["id"])
-            told = Action.ALERT if there["told"] == Action.DRAFT else there["told"]
-            changes: dict[str, Any] = {"alert_id": done["alert_id"], "told": told, "write_at": rt.now()}
-            if there["alert_id"] != done["alert_id"]:
+            incident = sources.lock_incident(connection, observation["incident_id"])
+            changes: dict[str, Any] = {"write_at": rt.now()}
+            if thread["alert_id"] != done["alert_id"]:
                 changes["written"] = None  # of another alert
-            sources.change_incident(connection, incident["id"], changes)
+            there = sources.lock_thread(connection, thread["id"])
+            if observation["draft"]["joins"] and "post_id" in done:
+                # Not the alert of the others, whom it was to join.
+                thread_id, told = rt.new_id(), Action.ALERT
+                sources.add_thread(connection, thread_id, rt.now())
+            else:
+                # What came meanwhile may have told already that it is over.
+                thread_id, told = thread["id"], Action.ALERT if there["told"] == Action.DRAFT else there["told"]
+            sources.change_incident(connection, incident["id"], {**changes, "thread_id": thread_id})
+            sources.change_thread(connection, thread_id, {"alert_id": done["alert_id"], "told": told})
 
 
 def _begin(rt: Runtime, observation_id: int) -> tuple[Row, Row] | None:
-    """The observation and its incident, when it is this one's turn; from now on nothing takes its place."""
+    """The observation and its thread, when it is this one's turn; from now on nothing takes its place."""
     now = rt.now()
     with rt.store.write() as connection:
         observation = sources.get_observation(connection, observation_id)
@@ -313,23 +402,30 @@ def _begin(rt: Runtime, observation_id: int) -> tuple[Row, Row] | None:
         assert observation is not None
         if observation["state"] not in ("due", "going") or observation["due_at"] > now:
             return None
-        if not sources.is_first(connection, observation):
+        thread = sources.lock_thread(connection, incident["thread_id"])
+        if not sources.is_first(connection, observation, thread["id"]):
             return None
         sources.change_observation(connection, observation_id, {"state": "going"})
-    return observation, incident
+    return observation, thread
 
 
-def _carry_out(rt: Runtime, observation: Row, incident: Row) -> dict[str, Any]:
+def _carry_out(rt: Runtime, observation: Row, thread: Row) -> dict[str, Any]:
     """Say it; what came of it. Raises Invalid, Conflict, NotFound."""
     actor, key = _actor(rt, observation), f"observation:{observation['id']}"
     draft, action = observation["draft"], Action(observation["action"])
-    if action in (Action.UPDATE, Action.STAND_DOWN) and incident["alert_id"] is not None:
+    if action in (Action.UPDATE, Action.STAND_DOWN) and thread["alert_id"] is not None:
         asks_again = action is Action.UPDATE and observation["reason"] in _ASKS_AGAIN
         revision = Revision(_REVISIONS[action], draft["title"], draft["body"], ask_again=asks_again)
-        revising.revise(rt, actor, incident["alert_id"], revision, key)
-        return {"alert_id": incident["alert_id"]}
-    is_urgent = action in (Action.ALERT, Action.DRAFT)
-    if not is_urgent and incident["told"] in (Action.ALERT, Action.DRAFT):
+        try:
+            revising.revise(rt, actor, thread["alert_id"], revision, key)
+        except (Conflict, NotFound):
+            if not draft["joins"]:
+                raise
+        else:
+            return {"alert_id": thread["alert_id"]}
+    # What its rule alone would have alerted is alerted, when what it was to join is not there.
+    is_urgent = action in (Action.ALERT, Action.DRAFT) or draft["joins"]
+    if not is_urgent and thread["told"] in (Action.ALERT, Action.DRAFT):
         if observation["decided_by"] is None:
             raise Conflict("what it follows was not sent: send this one instead, or stop it")
         is_urgent = True
@@ -380,14 +476,15 @@ def settle(rt: Runtime, actor: Actor, observation_id: int, *, send: bool) -> dic
         if observation is None:
             raise NotFound(f"there is no observation {observation_id!r}")
         incident = sources.lock_incident(connection, observation["incident_id"])
+        thread = sources.lock_thread(connection, incident["thread_id"])
         observation = sources.get_observation(connection, observation_id)
         assert observation is not None
         if observation["state"] not in sources.PENDING:
             raise Conflict("this was sent or stopped already")
         values = {"decided_by": actor.person_id, "state": "due" if send else "stopped", "due_at": now, "fault": None}
         sources.change_observation(connection, observation_id, values)
-        if not send and incident["alert_id"] is None:
-            sources.change_incident(connection, incident["id"], {"told": None})
+        if not send and thread["alert_id"] is None:
+            sources.change_thread(connection, thread["id"], {"told": None})
         word = "observation.send" if send else "observation.stop"
         instance.record(connection, at=now, actor=actor.person_id, action=word, object=str(observation_id), details={})
     if send:

@@ -9,8 +9,9 @@ from typing import Any
 from alertd.core.alert import Language
 from alertd.core.observation import Observation
 from alertd.core.rehearsal import Rehearsal
-from alertd.core.rules import REASON_WORDS, Action, Decision, Rule
+from alertd.core.rules import REASON_WORDS, Action, Decision
 from alertd.core.wording import Words, calls, word
+from alertd.service.rule_book import RuleBook
 from alertd.service.templates import STANDARD
 from alertd.sources.base import Unreadable
 from alertd.sources.certificates import Certificate
@@ -95,10 +96,9 @@ def read_messages(
 
 
 def play(
-    rules: Sequence[Rule],
+    book: RuleBook,
     files: Iterable[tuple[str, bytes]],
     source: str | None = None,
-    mappings: Mapping[str, SourceMapping] = MappingProxyType({}),
     trusted: Sequence[Certificate] = (),
     *,
     zone: tzinfo,
@@ -106,8 +106,8 @@ def play(
     """What would become of each observation in these messages, one after another; they are read as `read_messages`
     does. Of templates those are known that come with the software; times are told in `zone`.
     """
-    rehearsal, tried = Rehearsal(rules, STANDARD), []
-    for message in read_messages(files, source, mappings, trusted):
+    rehearsal, tried = Rehearsal(book.rules, STANDARD, book.joins), []
+    for message in read_messages(files, source, book.mappings, trusted):
         if message.fault:
             tried.append(Tried(message.file, message.source, fault=message.fault))
         for each in message.observations:

@@ -1,7 +1,7 @@
 """Playing what sources have said through rules once more: nothing is sent, and nothing kept."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
@@ -12,11 +12,11 @@ from alertd.core.errors import Invalid
 from alertd.core.observation import Observation
 from alertd.core.rehearsal import Joining
 from alertd.core.replay import Event, Reach, Replay, Tally, is_night
-from alertd.core.rules import Action, Rule
+from alertd.core.rules import Action
 from alertd.service.rehearsal import read_messages
-from alertd.service.rule_book import read_mappings, read_rules
+from alertd.service.rule_book import RuleBook, parse_book
 from alertd.service.runtime import Runtime
-from alertd.service.sources import checked_rules
+from alertd.service.sources import checked_book
 from alertd.service.templates import all_templates
 from alertd.sources.certificates import read_certificates
 from alertd.store import people, sources
@@ -72,10 +72,10 @@ def replay(
     """
     start, end = _midnight(days[0], rt.zone), _midnight(days[1] + timedelta(days=1), rt.zone)
     with rt.store.read() as connection:
-        rules = _rules(connection, rt, text)
+        book = _book(connection, rt, text)
         if source is not None and sources.get(connection, source) is None:
             raise Invalid([("source", f"there is no source {source!r}")])
-        playing = _playing(connection, rt, rules, start)
+        playing = _playing(connection, rt, book, start)
         counted = sources.bounds(connection, start, end)
         run_in = sources.bounds(connection, start - _RUN_IN, start)
     cut_at = None
@@ -106,13 +106,12 @@ def replay_files(
 ) -> dict[str, Any]:
     """The same of messages in files, as if each had come when it was observed; `days` None: whenever that was."""
     with rt.store.read() as connection:
-        rules = _rules(connection, rt, text)
-        playing = _playing(connection, rt, rules, None)
-        mappings = read_mappings(text if text is not None else _book(connection))
+        book = _book(connection, rt, text)
+        playing = _playing(connection, rt, book, None)
         row = sources.get(connection, source) if source is not None else None
     trusted = read_certificates((row or {}).get("certificates") or "")
     joining, faults = Joining(), []
-    for message in read_messages(files, source, mappings, trusted):
+    for message in read_messages(files, source, book.mappings, trusted):
         if message.fault:
             faults.append({"file": message.file, "error": message.fault})
         for each in message.observations:
@@ -130,23 +129,19 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
-def _rules(connection: Connection, rt: Runtime, text: str | None) -> Sequence[Rule]:
+def _book(connection: Connection, rt: Runtime, text: str | None) -> RuleBook:
+    """The rule book in that text, else the one in force."""
     if text is not None:
-        return checked_rules(connection, rt, text)
-    return read_rules(_book(connection))
-
-
-def _book(connection: Connection) -> str:
-    """The rule book in force."""
+        return checked_book(connection, rt, text)
     books = sources.books(connection, 1)
-    return str(books[0]["text"]) if books else ""
+    return parse_book(books[0]["text"]) if books else RuleBook()
 
 
-def _playing(connection: Connection, rt: Runtime, rules: Sequence[Rule], start: datetime | None) -> Replay:
+def _playing(connection: Connection, rt: Runtime, book: RuleBook, start: datetime | None) -> Replay:
     known = all_templates(connection)
-    used = [known[rule.template].audience for rule in rules if rule.template in known]
-    audiences = {*used, *(rule.audience for rule in rules), Audience(everyone=True)}
-    return Replay(rules, _reach(connection, audiences), rt.zone, known, start)
+    used = [known[rule.template].audience for rule in book.rules if rule.template in known]
+    audiences = {*used, *(rule.audience for rule in book.rules), Audience(everyone=True)}
+    return Replay(book.rules, _reach(connection, audiences), rt.zone, known, start, book.joins)
 
 
 def _reach(connection: Connection, audiences: Iterable[Audience | None]) -> Reach:

@@ -1,6 +1,8 @@
 """The rule book: all rules in one text that people write, in TOML, in the order in which they are tried."""
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -8,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from alertd.core.alert import Severity
 from alertd.core.audience import Audience
 from alertd.core.errors import Invalid
+from alertd.core.joining import DEFAULT_WITHIN, Join, join_faults
 from alertd.core.observation import Scale
 from alertd.core.rules import DEFAULT_CAP, Drills, Outcome, Rule, When, rules_faults
 from alertd.sources.mapping import MappingFaults, SourceMapping, read_mapping
@@ -74,27 +77,47 @@ class _Rule(_Strict):
         )
 
 
+class _Join(_Strict):
+    name: StrictStr
+    sources: _Words
+    words: _Words = []
+    within_minutes: StrictInt = DEFAULT_WITHIN
+    leads: _Words = []
+
+    def join(self) -> Join:
+        return Join(
+            name=self.name,
+            sources=tuple(self.sources),
+            words=tuple(self.words),
+            within_minutes=self.within_minutes,
+            leads=tuple(self.leads),
+        )
+
+
 class _Book(_Strict):
     rule: Annotated[list[_Rule], Field(max_length=RULES_MAX)] = []
+    join: Annotated[list[_Join], Field(max_length=RULES_MAX)] = []
     mapping: Annotated[dict[StrictStr, dict[str, Any]], Field(max_length=RULES_MAX)] = {}
 
 
-def read_rules(text: str) -> tuple[Rule, ...]:
-    """The rules in a book, in its order. Raises Invalid with every fault, each with its place such as `rule.0.do`."""
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """What a book says."""
+
+    rules: tuple[Rule, ...] = ()
+    joins: tuple[Join, ...] = ()
+    mappings: Mapping[str, SourceMapping] = field(default_factory=dict)  # how messages are read, by source
+
+
+def parse_book(text: str) -> RuleBook:
+    """Raises Invalid with every fault, each with its place such as `rule.0.do`."""
     book = _read(text)
-    rules = tuple(rule.rule() for rule in book.rule)
-    faults = [*rules_faults(rules), *_mappings(book)[1]]
+    rules, joins = tuple(rule.rule() for rule in book.rule), tuple(join.join() for join in book.join)
+    mappings, faults = _mappings(book)
+    faults = [*rules_faults(rules), *join_faults(joins), *faults]
     if faults:
         raise Invalid(faults)
-    return rules
-
-
-def read_mappings(text: str) -> dict[str, SourceMapping]:
-    """How the messages of sources are read, by source. Raises Invalid, as `read_rules` does."""
-    mappings, faults = _mappings(_read(text))
-    if faults:
-        raise Invalid(faults)
-    return mappings
+    return RuleBook(rules, joins, mappings)
 
 
 def _mappings(book: _Book) -> tuple[dict[str, SourceMapping], list[tuple[str, str]]]:

@@ -20,7 +20,7 @@ from alertd.core.observation import clean
 from alertd.core.rules import Rule
 from alertd.core.wording import wording_faults
 from alertd.service import observing, planning, polling
-from alertd.service.rule_book import read_mappings, read_rules
+from alertd.service.rule_book import RuleBook, parse_book
 from alertd.service.runtime import Actor, Runtime
 from alertd.service.templates import find_template
 from alertd.sources.base import Reader, Unproved, Unreadable
@@ -158,7 +158,7 @@ def set_certificates(rt: Runtime, actor: Actor, source_id: str, pem: str) -> lis
         if found and row["kind"] not in SIGNED_KINDS:
             raise Invalid([("certificates", f"are only for sources of the kind {', '.join(SIGNED_KINDS)}")])
         books = sources.books(connection, 1)
-        rules = read_rules(books[0]["text"]) if books and not found else ()
+        rules = parse_book(books[0]["text"]).rules if books and not found else ()
         asking = next((rule.name for rule in rules if rule.source == source_id and rule.when.signed), None)
         if asking is not None:
             raise Conflict(f"the rule {asking!r} asks for signatures of this source: change it first")
@@ -290,24 +290,27 @@ def save_book(rt: Runtime, actor: Actor, text: str, on_version: int | None = Non
     """
     now = rt.now()
     with rt.store.write() as connection:
-        rules = checked_rules(connection, rt, text)
+        found = checked_book(connection, rt, text)
         last = sources.books(connection, 1)
         if on_version is not None and on_version != (last[0]["id"] if last else 0):
             raise Conflict("somebody has saved other rules meanwhile: look at them, then save yours again")
         sources.add_book(connection, text, actor.person_id, now)
         book = sources.books(connection, 1)[0]
-        _record(connection, rt, actor, "rules.save", str(book["id"]), {"rules": len(rules)})
+        _record(connection, rt, actor, "rules.save", str(book["id"]), {"rules": len(found.rules)})
     return {"version": book["id"], "text": text, "by": actor.person_id, "at": _time(now)}
 
 
-def checked_rules(connection: Connection, rt: Runtime, text: str) -> Sequence[Rule]:
-    """The rules in a book that could be put in force as it is. Raises Invalid with every fault."""
-    rules = read_rules(text)
-    faults = [fault for index, rule in enumerate(rules) for fault in _rule_faults(connection, rt, index, rule)]
-    faults += _mapping_faults(connection, text)
+def checked_book(connection: Connection, rt: Runtime, text: str) -> RuleBook:
+    """A book that could be put in force as it is. Raises Invalid with every fault."""
+    book = parse_book(text)
+    faults = [fault for index, rule in enumerate(book.rules) for fault in _rule_faults(connection, rt, index, rule)]
+    for index, join in enumerate(book.joins):
+        missing = [each for each in join.sources if sources.get(connection, each) is None]
+        faults += [(f"join.{index}.sources", f"there is no source {each!r}") for each in missing]
+    faults += _mapping_faults(connection, book)
     if faults:
         raise Invalid(faults)
-    return rules
+    return book
 
 
 def list_observations(
@@ -382,10 +385,10 @@ def _rule_faults(connection: Connection, rt: Runtime, index: int, rule: Rule) ->
     return [(f"rule.{index}.{field}", message) for field, message in faults]
 
 
-def _mapping_faults(connection: Connection, text: str) -> list[tuple[str, str]]:
+def _mapping_faults(connection: Connection, book: RuleBook) -> list[tuple[str, str]]:
     """What a mapping names that is not there, or is read otherwise."""
     faults = []
-    for source_id in read_mappings(text):
+    for source_id in book.mappings:
         row = sources.get(connection, source_id)
         if row is None:
             faults.append((f"mapping.{source_id}", f"there is no source {source_id!r}"))

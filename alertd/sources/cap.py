@@ -10,6 +10,7 @@ from alertd.core.alert import Severity, has_control
 from alertd.core.cap import NAMESPACE
 from alertd.core.observation import (
     CODE_MAX,
+    ID_MAX,
     Area,
     Observation,
     ObservationKind,
@@ -30,6 +31,8 @@ _WRAPPER: Final = "urn:oasis:names:tc:emergency:EDXL:DE:1.0"
 _WRAPPER_ROOT: Final = "EDXLDistribution"
 
 _MANY: Final = 10**6
+_INCIDENT: Final = re.compile(r'"[^"]+"|[^\s"]+')
+_INCIDENTS_MAX: Final = 100
 _NAME_MAX: Final = 200  # characters of a sender or an identifier: together they are an observation's id
 _Shape = tuple[tuple[str, int, int], ...]
 # Section 3.2 and appendix A: what stands in what, in this order, at least and at most so often.
@@ -159,6 +162,8 @@ def _observation(alert: Element, wrapped: Standing) -> Observation | None:
         id=own,
         incident=references[0] if references else own,
         references=tuple(references),
+        # Section 3.2.1: names of incidents with spaces between them, those with spaces of their own in quotes.
+        known_as=tuple(clean(name.strip('"'), ID_MAX) for name in _incidents(alert)),
         # Times have whole seconds; within one, what refers to more comes later.
         version=int(sent.timestamp()) * _REFERENCES_COUNTED + min(len(references), _REFERENCES_COUNTED - 1),
         kind=kind,
@@ -275,6 +280,10 @@ def _references(alert: Element, kind: ObservationKind) -> list[str]:
     if not found and kind != "new":
         raise Unreadable(f"{alert.text_at('msgType')} must have references: the messages that it is about", alert.line)
     return [key for _, key in sorted(found)]
+
+
+def _incidents(alert: Element) -> list[str]:
+    return _INCIDENT.findall(alert.text_at("incidents"))[:_INCIDENTS_MAX]
 
 
 def _in_one_language(infos: Sequence[Element]) -> list[Element]:

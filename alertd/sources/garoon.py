@@ -172,6 +172,7 @@ def _observation(topic: Topic, version: int, seen: _Seen) -> Observation:
         author=clean(topic.editor if is_edited else topic.author, 200),
         expires_at=topic.ends_at,
         url=topic.url,
+        known_as=(topic.url,) if topic.url else (),
         fields={"category": clean(topic.category, 200), "by": clean(topic.author_name, 200)},
     )
 

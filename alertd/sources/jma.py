@@ -66,6 +66,7 @@ def _observation(telegram: Telegram, said: Said) -> Observation:
     return Observation(
         id=_id(telegram, said),
         incident=_key(said.incident),
+        known_as=(telegram.event,) if telegram.is_dated else (),
         version=_version(telegram, said.waits),
         kind="withdrawn" if over else telegram.kind,
         standing=telegram.standing,

@@ -70,11 +70,16 @@ class Telegram:
                 return
 
     @property
+    def is_dated(self) -> bool:
+        """Whether its EventID says which occasion is meant."""
+        return bool(_DATED.match(self.event))
+
+    @property
     def occasion(self) -> str:
         """Its EventID, with its time where that does not say which occasion is meant: a volcano, a river. Nothing ends
         these, so that the next one would be taken for more of what is long over.
         """
-        return self.event if _DATED.match(self.event) else f"{self.event}:{self.reported_at:%Y%m%dT%H%MZ}"
+        return self.event if self.is_dated else f"{self.event}:{self.reported_at:%Y%m%dT%H%MZ}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,14 +251,15 @@ class _Look:
         found = self._mapping.apply(record.document(self._access.ours))
         if len(found) != 1:
             raise Unreadable("a record must be one observation: the mapping must not name items")
-        said = found[0]
+        said, url = found[0], f"{self._access.root}/{self._access.app}/show#record={record.id}"
         return replace(
             said,
             id=self._access.reference(record.id),
             incident=self._access.reference(record.id),
             version=record.revision,
             kind=said.kind if said.kind == "withdrawn" else "changed" if before.told else "new",
-            url=f"{self._access.root}/{self._access.app}/show#record={record.id}",
+            url=url,
+            known_as=(*said.known_as, url),
         )
 
     def _withdrawn(self, record_id: str, before: _Seen, version: int, why: str) -> Observation:

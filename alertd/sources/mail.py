@@ -102,7 +102,9 @@ def _observation(letter: _Letter) -> Observation:
         version=int(came_at.timestamp()) * 1_000 + len(letter.references),
         kind=_kind(letter),
         standing=_standing(letter),
-        title=clean_title(_ANSWER.sub("", letter.subject)) or clean_title(letter.text.strip().partition("\n")[0]) or "（件名なし）",
+        title=clean_title(_ANSWER.sub("", letter.subject))
+        or clean_title(letter.text.strip().partition("\n")[0])
+        or "（件名なし）",
         body=clean_body("\n\n".join(filter(None, lines))),
         observed_at=_observed_at(letter, came_at),
         author=letter.author,

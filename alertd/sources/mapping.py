@@ -35,7 +35,7 @@ _FIELDS_MAX: Final = 50
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _STEP: Final = re.compile(r'(?:"([^"{}]+)"|([^."{}?]+))(\.|$)')
 _MILLISECONDS: Final = 10**11  # a number of seconds that lies after the year 5000
-_TEXTS: Final = ("incident", "title", "body", "type", "hazard", "author", "url")
+_TEXTS: Final = ("incident", "title", "body", "type", "hazard", "author", "url", "known_as")
 _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "standing": STANDINGS,
     "kind": OBSERVATION_KINDS,
@@ -152,6 +152,7 @@ class SourceMapping:
             scale=scale,
             areas=self._areas(item, scale),
             expires_at=_moment(said["expires_at"], "expires_at") if said.get("expires_at") else None,
+            known_as=tuple(filter(None, (clean(said.get("known_as", ""), _WORD_MAX),))),
             url=said.get("url", "") if said.get("url", "").startswith(("http://", "https://")) else "",
             fields={name: clean(text.of(item), 2_000) for name, text in self.fields.items()},
             type=clean(said.get("type", ""), _WORD_MAX),

@@ -54,6 +54,7 @@ class ObservationBody(_Strict):
     areas: Annotated[list[_Area], Field(max_length=AREAS_MAX)] = []
     expires_at: AwareDatetime | None = None
     references: Annotated[list[_Word], Field(max_length=100)] = []
+    known_as: Annotated[list[_Word], Field(max_length=100)] = []
     url: Annotated[str, Field(max_length=2_000)] = ""
     level: int = 0
     fields: dict[_Word, Annotated[str, Field(max_length=2_000)]] = {}
@@ -61,7 +62,7 @@ class ObservationBody(_Strict):
     def observation(self) -> Observation:
         observed_at = self.observed_at.astimezone(UTC)
         values: dict[str, Any] = {
-            **self.model_dump(exclude={"areas", "references"}),
+            **self.model_dump(exclude={"areas", "references", "known_as"}),
             "incident": self.incident or self.id,
             "version": self.version if self.version is not None else _milliseconds(observed_at),
             "title": clean_title(self.title),
@@ -70,6 +71,7 @@ class ObservationBody(_Strict):
             "expires_at": self.expires_at.astimezone(UTC) if self.expires_at else None,
             "areas": tuple(Area(**area.model_dump()) for area in self.areas),
             "references": tuple(self.references),
+            "known_as": tuple(self.known_as),
         }
         return Observation(**values)
 

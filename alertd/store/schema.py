@@ -209,6 +209,16 @@ rule_books = Table(
     made_at(),
 )
 
+# What people know of an event. Several sources' incidents may belong to one.
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("told", Word),  # board | draft | alert; null: it is over
+    Column("alert_id", Id, ForeignKey("alerts.id"), index=True),
+    made_at(),
+)
+
 incidents = Table(
     "incidents",
     metadata,
@@ -219,9 +229,8 @@ incidents = Table(
     Column("signed", Boolean, nullable=False),  # whether all that it consists of is
     Column("version", BigInteger),  # the latest
     Column("rule", String(200)),  # which last made something of it
-    Column("told", Word),  # board | draft | alert
     Column("observation", JSON),  # as it was last told
-    Column("alert_id", Id, ForeignKey("alerts.id")),
+    Column("thread_id", Id, ForeignKey("threads.id"), index=True),  # null: nothing was made of it
     Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
     Column("written", JSON),  # what to remember of what it was told
     made_at(),

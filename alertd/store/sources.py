@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, func, insert, literal, select, update
 
 from alertd.store.columns import UtcDateTime
 from alertd.store.rows import Row, among, in_slices, insert_new
-from alertd.store.schema import fetched, incidents, observations, rule_books, sources
+from alertd.store.schema import alerts, fetched, incidents, observations, rule_books, sources, threads
 
 PENDING: Final = ("due", "waiting")
 """What nobody has begun to say: `due` goes at its time unless somebody stops it, `waiting` when they say so."""
@@ -77,6 +77,59 @@ def lock_incident(connection: Connection, incident_id: str) -> Row:
     return connection.execute(select(incidents).where(incidents.c.id == incident_id).with_for_update()).one()._asdict()
 
 
+def hold(connection: Connection, source_ids: Sequence[str]) -> None:
+    """Whatever comes of these sources waits until this transaction ends, as far as it asks for this too."""
+    query = select(sources.c.id).where(sources.c.id.in_(source_ids)).order_by(sources.c.id)
+    connection.execute(query.with_for_update(key_share=True)).all()
+
+
+def add_thread(connection: Connection, thread_id: str, now: datetime) -> None:
+    connection.execute(insert(threads).values(id=thread_id, created_at=now))
+
+
+def lock_thread(connection: Connection, thread_id: str) -> Row:
+    """A thread that is there, locked."""
+    query = select(threads).where(threads.c.id == thread_id).with_for_update(key_share=True)
+    return connection.execute(query).one()._asdict()
+
+
+def change_thread(connection: Connection, thread_id: str, values: Row) -> None:
+    connection.execute(update(threads).where(threads.c.id == thread_id).values(**values))
+
+
+def in_threads(connection: Connection, thread_ids: Sequence[str]) -> list[Row]:
+    """The incidents that belong to these threads, the latest thread first."""
+    query = select(incidents).join(threads, threads.c.id == incidents.c.thread_id)
+    ordered = query.where(threads.c.id.in_(thread_ids)).order_by(threads.c.created_at.desc(), incidents.c.id)
+    return [row._asdict() for row in connection.execute(ordered)]
+
+
+def alerting(connection: Connection, standing: str, now: datetime) -> list[str]:
+    """The threads of which people have an alert that goes on, or get one this moment."""
+    there = select(threads.c.id).join(incidents, incidents.c.thread_id == threads.c.id).distinct()
+    there = there.where(incidents.c.standing == standing, threads.c.told == "alert")
+    sent = there.join(alerts, alerts.c.id == threads.c.alert_id)
+    sent = sent.where(alerts.c.state == "active", alerts.c.expires_at > now)
+    goes = (
+        (observations.c.action == "alert") & observations.c.state.in_(("due", "going")) & (observations.c.due_at <= now)
+    )
+    going = there.join(observations, observations.c.incident_id == incidents.c.id)
+    found = connection.execute(sent).scalars().all()
+    return [*found, *connection.execute(going.where(threads.c.alert_id.is_(None), goes)).scalars()]
+
+
+def beginning(connection: Connection, thread: Row) -> Row | None:
+    """The observation that a thread's alert was made of, or is being made of."""
+    query = select(observations).join(incidents, incidents.c.id == observations.c.incident_id)
+    query = query.where(incidents.c.thread_id == thread["id"])
+    if thread["alert_id"] is not None:
+        query = query.where(observations.c.alert_id == thread["alert_id"])
+    else:
+        query = query.where(observations.c.action == "alert", observations.c.state.in_(("due", "going")))
+    row = connection.execute(query.order_by(observations.c.id).limit(1)).first()
+    return row._asdict() if row else None
+
+
 def change_incident(connection: Connection, incident_id: str, values: Row) -> None:
     connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
 
@@ -112,10 +165,11 @@ def pending(connection: Connection, incident_id: str, now: datetime) -> Row | No
     return row._asdict() if row else None
 
 
-def is_first(connection: Connection, observation: Row) -> bool:
-    """Whether nothing earlier of the same incident is still to be said."""
-    here, undone = observations.c.incident_id == observation["incident_id"], observations.c.state.in_(("due", "going"))
-    query = select(observations.c.id).where(here, undone, observations.c.id < observation["id"])
+def is_first(connection: Connection, observation: Row, thread_id: str) -> bool:
+    """Whether nothing earlier of its thread is still to be said."""
+    undone = observations.c.state.in_(("due", "going")) & (observations.c.id < observation["id"])
+    query = select(observations.c.id).join(incidents, incidents.c.id == observations.c.incident_id)
+    query = query.where(incidents.c.thread_id == thread_id, undone)
     return connection.execute(query.limit(1)).first() is None
 
 
@@ -208,7 +262,8 @@ def end_poll(connection: Connection, source_id: str, asked_at: datetime, next_at
 def due_writings(connection: Connection, now: datetime, limit: int) -> list[Row]:
     """The incidents whose sources are to be told now how their alert stands, with the source's kind and access."""
     query = (
-        select(incidents, sources.c.kind, sources.c.access)
+        select(incidents, threads.c.alert_id, sources.c.kind, sources.c.access)
+        .join(threads, threads.c.id == incidents.c.thread_id)
         .join(sources, sources.c.id == incidents.c.source_id)
         .where(incidents.c.write_at <= now)
         .order_by(incidents.c.write_at)

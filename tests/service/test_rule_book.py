@@ -5,7 +5,7 @@ import pytest
 from alertd.core.audience import Audience
 from alertd.core.errors import Invalid
 from alertd.core.rules import Rule, When
-from alertd.service.rule_book import read_rules
+from alertd.service.rule_book import RuleBook, parse_book
 
 TSUNAMI = """
 [[rule]]
@@ -30,7 +30,7 @@ do = "board"
 
 
 def test_a_book_is_read_in_its_order() -> None:
-    assert read_rules(TSUNAMI) == (
+    assert parse_book(TSUNAMI).rules == (
         Rule(
             name="津波",
             source="jma",
@@ -43,7 +43,7 @@ def test_a_book_is_read_in_its_order() -> None:
         ),
         Rule(name="rest", source="jma", do="board"),
     )
-    assert read_rules("") == ()
+    assert parse_book("") == RuleBook()
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_a_book_is_read_in_its_order() -> None:
 def test_a_fault_is_named_by_its_place(before: str, after: str, field: str) -> None:
     assert before in TSUNAMI
     with pytest.raises(Invalid) as caught:
-        read_rules(TSUNAMI.replace(before, after, 1))
+        parse_book(TSUNAMI.replace(before, after, 1))
     assert [name for name, _ in caught.value.details] == [field]
 
 
 def test_a_book_has_an_end() -> None:
     with pytest.raises(Invalid):
-        read_rules("#" * 200_001)
+        parse_book("#" * 200_001)
     with pytest.raises(Invalid):
-        read_rules("a = " + "[" * 100_000)
+        parse_book("a = " + "[" * 100_000)

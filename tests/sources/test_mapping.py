@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alertd.core.errors import Invalid
 from alertd.core.observation import Area, observation_faults
-from alertd.service.rule_book import read_mappings, read_rules
+from alertd.service.rule_book import parse_book
 from alertd.sources.base import Unreadable
 from alertd.sources.mapping import MappingFaults, SourceMapping, read_mapping
 
@@ -143,10 +143,10 @@ def test_whether_it_is_real_must_be_said() -> None:
 
 def test_the_rule_book_holds_tables_and_refuses_wrong_ones() -> None:
     text = "[mapping.gauge]\n" + BOOK
-    assert list(read_mappings(text)) == ["gauge"]
-    assert read_rules(text) == ()
+    book = parse_book(text)
+    assert (list(book.mappings), book.rules) == (["gauge"], ())
     with pytest.raises(Invalid) as caught:
-        read_rules(text.replace('hazard = "洪水"', 'hasard = "洪水"'))
+        parse_book(text.replace('hazard = "洪水"', 'hasard = "洪水"'))
     assert caught.value.details[0][0] == "mapping.gauge.hasard"
 
 

@@ -654,6 +654,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_fetched_fetched_at"), "fetched", ["fetched_at"], unique=False)
     op.create_table(
+        "threads",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("told", sa.String(length=20), nullable=True),
+        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_threads_alert_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_threads")),
+    )
+    op.create_index(op.f("ix_threads_alert_id"), "threads", ["alert_id"], unique=False)
+    op.create_table(
         "incidents",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("source_id", sa.String(length=64), nullable=False),
@@ -662,14 +672,13 @@ def upgrade() -> None:
         sa.Column("signed", sa.Boolean(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=True),
         sa.Column("rule", sa.String(length=200), nullable=True),
-        sa.Column("told", sa.String(length=20), nullable=True),
         sa.Column("observation", sa.JSON(), nullable=True),
-        sa.Column("alert_id", sa.String(length=64), nullable=True),
+        sa.Column("thread_id", sa.String(length=64), nullable=True),
         sa.Column("write_at", UtcDateTime(), nullable=True),
         sa.Column("written", sa.JSON(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_incidents_alert_id")),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
+        sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], name=op.f("fk_incidents_thread_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
         sa.UniqueConstraint(
             "source_id",
@@ -679,6 +688,7 @@ def upgrade() -> None:
             name=op.f("uq_incidents_source_id_reference_standing_signed"),
         ),
     )
+    op.create_index(op.f("ix_incidents_thread_id"), "incidents", ["thread_id"], unique=False)
     op.create_index(op.f("ix_incidents_write_at"), "incidents", ["write_at"], unique=False)
     op.create_table(
         "observations",
