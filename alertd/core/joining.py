@@ -6,12 +6,12 @@ alert of its own.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from alertd.core.alert import SEVERITIES, Severity
+from alertd.core.alert import SEVERITIES, Ask, Severity
 from alertd.core.audience import Audience
 from alertd.core.observation import Observation
 from alertd.core.rules import Action, Decision, Reason, Thread, change_of
@@ -43,12 +43,7 @@ class Sent:
     audience: Audience
     plan: str
     severity: Severity
-    ask: Mapping[str, Any] | None
-
-    @classmethod
-    def of(cls, draft: Mapping[str, Any]) -> "Sent":
-        """Of what was written down to be said."""
-        return cls(Audience.from_json(draft["audience"]), draft["plan"], draft["severity"], draft["ask"])
+    ask: Ask | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +124,7 @@ def joined(decision: Decision, words: Words, sent: Sent, candidate: Candidate) -
     rule, found = decision.rule, decision.observation
     if decision.action is not Action.ALERT or rule is None or found is None:
         return None
-    asks_else = words.ask is not None and asdict(words.ask) != sent.ask
+    asks_else = words.ask is not None and words.ask != sent.ask
     if rule.stop_seconds or words.lack or asks_else or words.plan != sent.plan:
         return None
     if words.audience is None or not sent.audience.covers(words.audience):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -227,8 +227,7 @@ def _sent(words: Words) -> Sent | None:
     """What others may join; None: it waits for a person."""
     if words.lack or words.audience is None:
         return None
-    ask = asdict(words.ask) if words.ask is not None else None
-    return Sent(words.audience, words.plan, words.severity, ask)
+    return Sent(words.audience, words.plan, words.severity, words.ask)
 
 
 def _is_forgotten(case: _Case, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from alertd.core.alert import DRILL_MARK, REVISION_MARK, TITLE_MAX, Ask, Choice, RevisionKind, said_expiry
+from alertd.core.alert import DRILL_MARK, REVISION_MARK, TITLE_MAX, RevisionKind, said_expiry
 from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
@@ -20,7 +20,7 @@ from alertd.core.observation import Observation, clean
 from alertd.core.roles import Role
 from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
 from alertd.core.wording import Words, calls, word
-from alertd.service import notices, posting, revising
+from alertd.service import notices, posting, revising, views
 from alertd.service.access import system_actor
 from alertd.service.posting import Draft
 from alertd.service.revising import Revision
@@ -241,10 +241,16 @@ def _join(
     for candidate in candidates(joins, source_id, incident["id"], observation, voices):
         there = sources.lock_thread(connection, candidate.thread)
         begun = sources.beginning(connection, there)
-        found = joined(decision, words, Sent.of(begun["draft"]), candidate) if begun is not None else None
+        found = joined(decision, words, _sent(begun["draft"]), candidate) if begun is not None else None
         if found is not None:
             return {**incident, "thread_id": there["id"]}, in_thread(thread, candidate), found
     return None
+
+
+def _sent(draft: Row) -> Sent:
+    return Sent(
+        Audience.from_json(draft["audience"]), draft["plan"], draft["severity"], views.ask_from_json(draft["ask"])
+    )
 
 
 def _advance(
@@ -446,7 +452,7 @@ def _notice_of(draft: Row, action: Action) -> Draft:
 def _alert_of(draft: Row, at: datetime) -> Draft:
     """The post that alerts people."""
     ends_at = datetime.fromisoformat(draft["expires_at"]) if draft["expires_at"] else None
-    life, ask = draft["life_hours"], draft["ask"]
+    life = draft["life_hours"]
     return Draft(
         board=draft["board"],
         title=draft["title"],
@@ -456,7 +462,7 @@ def _alert_of(draft: Row, at: datetime) -> Draft:
         drill=draft["drill"],
         severity=draft["severity"],
         plan=draft["plan"],
-        ask=Ask(ask["question"], tuple(Choice(**choice) for choice in ask["choices"])) if ask is not None else None,
+        ask=views.ask_from_json(draft["ask"]),
         expires_at=said_expiry(ends_at, at) or (at + timedelta(hours=life) if life is not None else None),
     )
 

@@ -179,7 +179,7 @@ def test_whoever_is_cut_off_in_the_middle_sends_once(town: Runtime, clock: Clock
     for state in ("due", "going"):
         with town.store.write() as connection:
             connection.execute(update(schema.observations).values(state=state, alert_id=None))
-            connection.execute(update(schema.incidents).values(alert_id=None))
+            connection.execute(update(schema.threads).values(alert_id=None))
         clock.move(hours=1)
         act_due(town)
         [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
