@@ -14,7 +14,7 @@ from typing import Final
 from alertd.core.alert import SEVERITIES, Ask, Severity
 from alertd.core.audience import Audience
 from alertd.core.observation import Observation
-from alertd.core.rules import Action, Decision, Reason, Thread, change_of
+from alertd.core.rules import Action, Decision, Reason, Thread, area_change
 from alertd.core.wording import Words
 
 WITHIN_MAX: Final = 1_440  # minutes
@@ -129,9 +129,9 @@ def joined(decision: Decision, words: Words, sent: Sent, candidate: Candidate) -
         return None
     if words.audience is None or not sent.audience.covers(words.audience):
         return None
-    change = change_of(candidate.others, found)
     if SEVERITIES.index(words.severity) < SEVERITIES.index(sent.severity):
-        change = Reason.WORSE
+        return Decision(Action.UPDATE, Reason.WORSE, rule, found)
+    change = area_change(candidate.others, found)
     if change in (Reason.WORSE, Reason.NEW_AREA):
         return Decision(Action.UPDATE, change, rule, found)
     if not candidate.proved:

@@ -265,7 +265,7 @@ def _follow(
         return Decision(Action.IGNORE, Reason.UNCHANGED, rule, found)
     if thread.observation.rank and not found.rank and not closed:
         return _end(found, rule, thread, Reason.AREAS_OVER)
-    change = change_of((thread.observation, *thread.others), found)
+    change = _change((thread.observation, *thread.others), found)
     if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
         # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
@@ -288,18 +288,21 @@ def _end(observation: Observation, rule: Rule | None, thread: Thread, reason: Re
     return Decision(Action.UPDATE, Reason.STILL_HOLDS, rule, replace(observation, body=body))
 
 
-def change_of(before: Sequence[Observation], now: Observation) -> Reason:
+def _change(before: Sequence[Observation], now: Observation) -> Reason:
     """How it differs from all that is said of the same: WORSE, NEW_AREA, BETTER or CHANGED."""
+    known = worst([each.severity for each in before])
+    worse = known != "unknown" and SEVERITIES.index(now.severity) < SEVERITIES.index(known)
+    return area_change(before, now) or (Reason.WORSE if worse else Reason.CHANGED)
+
+
+def area_change(before: Sequence[Observation], now: Observation) -> Reason | None:
+    """How it differs in where it is and how bad there: WORSE, NEW_AREA, BETTER; None where it says nothing of that."""
     ranks = _ranks(before, now)
     if any(area.rank > ranks[area.code] > 0 for area in now.areas if area.code in ranks):
         return Reason.WORSE
     if any(area.rank and not ranks.get(area.code) for area in now.areas):
         return Reason.NEW_AREA
-    if any(ranks.values()):
-        return Reason.BETTER
-    known = worst([each.severity for each in before])
-    worse = known != "unknown" and SEVERITIES.index(now.severity) < SEVERITIES.index(known)
-    return Reason.WORSE if worse else Reason.CHANGED
+    return Reason.BETTER if any(ranks.values()) else None
 
 
 def _ranks(said: Sequence[Observation], now: Observation) -> dict[str, int]:
