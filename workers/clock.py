@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from alertd.core.errors import StoreUnavailable
-from alertd.service import escalating, heartbeat, observing, polling, revising, rollout, self_test
+from alertd.service import acting, escalating, heartbeat, polling, revising, rollout, self_test
 from alertd.service.process_clock import steady
 from alertd.service.rollout import Slice
 from alertd.service.runtime import Runtime
@@ -121,7 +121,7 @@ class Clock:
             self._rt.bell.changed(alert_id)
 
     def _observe(self) -> None:
-        observing.act_due(self._rt)
+        acting.act_due(self._rt)
 
     def _watch_sources(self) -> None:
         polling.tell_of_silence(self._rt)

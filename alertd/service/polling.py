@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from alertd.core.observation import Observation, clean
 from alertd.service import notices, observing
+from alertd.service.asking import tell_unproved
 from alertd.service.runtime import Runtime
 from alertd.sources import registry
 from alertd.sources.base import Access, Poller, Reader, Unproved, Unreadable
@@ -128,7 +129,7 @@ def read_kept(rt: Runtime, source_id: str, reference: str, body: bytes, read: Re
         found = read(body)
     except Unreadable as fault:
         if isinstance(fault, Unproved):
-            observing.tell_unproved(rt, source_id, fault.message)
+            tell_unproved(rt, source_id, fault.message)
         told = clean(f"{reference}: {fault}", FAULT_MAX)
         with rt.store.write() as connection:
             sources.end_fetched(connection, source_id, reference, {"taken_at": rt.now(), "fault": told})

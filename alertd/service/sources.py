@@ -20,6 +20,8 @@ from alertd.core.observation import clean
 from alertd.core.rules import Rule
 from alertd.core.wording import wording_faults
 from alertd.service import observing, planning, polling
+from alertd.service.acting import author_of
+from alertd.service.asking import tell_unproved
 from alertd.service.rule_book import RuleBook, parse_book
 from alertd.service.runtime import Actor, Runtime
 from alertd.service.templates import find_template
@@ -76,7 +78,7 @@ def make_source(rt: Runtime, actor: Actor, source_id: str, kind: str, watch: Wat
     with rt.store.write() as connection:
         if not sources.add(connection, source_id, values):
             raise Conflict(f"there is a source {source_id!r} already")
-        author = observing.author_of(source_id)
+        author = author_of(source_id)
         people.add_new(connection, author, {"name": source_id, "active": False}, now)
         _record(connection, rt, actor, "source.make", source_id, {"kind": kind})
     return MadeSource(source_id, secret)
@@ -249,7 +251,7 @@ def receive(rt: Runtime, source_id: str, raw: bytes) -> list[dict[str, Any]]:
         found = _reader_of(rt, row)(raw)
     except Unreadable as fault:
         if isinstance(fault, Unproved):
-            observing.tell_unproved(rt, source_id, fault.message)
+            tell_unproved(rt, source_id, fault.message)
         _heard(rt, source_id, {"failed_at": rt.now(), "fault": clean(str(fault), polling.FAULT_MAX)})
         raise
     taken = observing.take(rt, source_id, found)

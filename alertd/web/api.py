@@ -11,10 +11,10 @@ from alertd.core.errors import AddressError, Invalid
 from alertd.core.roles import Role
 from alertd.service import (
     access,
+    acting,
     directory,
     exporting,
     importing,
-    observing,
     planning,
     posting,
     publishing,
@@ -394,7 +394,7 @@ async def get_observations(call: Call) -> Response:
 async def post_decision(call: Call) -> Response:
     rt, body = web_of(call.request).rt, call.body
     number = _number(call.path("id")) or 0
-    return JSONResponse(await in_thread(lambda: observing.settle(rt, call.actor, number, send=body.send)))
+    return JSONResponse(await in_thread(lambda: acting.settle(rt, call.actor, number, send=body.send)))
 
 
 def _number(text: str | None) -> int | None:

@@ -17,7 +17,7 @@ from alertd.core.rehearsal import Rehearsal
 from alertd.core.rules import Action
 from alertd.core.template import Template
 from alertd.service import directory, observing, planning, revising, sources, templates, watching
-from alertd.service.observing import act_due, settle
+from alertd.service.acting import act_due, settle
 from alertd.service.revising import Revision
 from alertd.service.rule_book import parse_book
 from alertd.service.runtime import Runtime

@@ -14,7 +14,8 @@ from alertd.core.observation import Area, Observation
 from alertd.core.roles import Role
 from alertd.core.template import Template
 from alertd.service import directory, observing, posting, revising, sources, templates, watching
-from alertd.service.observing import Taken, act, act_due, settle
+from alertd.service.acting import act, act_due, author_of, settle
+from alertd.service.observing import Taken
 from alertd.service.revising import Revision
 from alertd.service.runtime import Runtime
 from alertd.sources.base import Unreadable
@@ -323,7 +324,7 @@ def test_a_source_posts_in_its_own_name_and_is_in_nobodys_audience(town: Runtime
     rule(town, ALERT)
     take(town, "board", [observation()])
     [post] = posting.read_board(town, BOSS, before=None, limit=5)
-    assert observing.author_of("board") in str(post)
+    assert author_of("board") in str(post)
     [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
     assert watching.summarise(town, alert["id"])["recipients"] == 2
 

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from alertd.core.errors import Conflict, Invalid, NotFound
 from alertd.core.roles import Role
 from alertd.core.rules import REASON_WORDS, Reason
-from alertd.service import directory, observing, sources
+from alertd.service import acting, directory, sources
 from alertd.sources.registry import KINDS
 from alertd.web.context import in_thread
 from alertd.web.pages.forms import Form, read_own_form
@@ -55,7 +55,7 @@ async def decide(request: Request) -> Response:
     if step not in ("send", "stop"):
         return RedirectResponse("/sources", 303)
     try:
-        answer = await in_thread(lambda: observing.settle(page.web.rt, actor, number, send=step == "send"))
+        answer = await in_thread(lambda: acting.settle(page.web.rt, actor, number, send=step == "send"))
     except (Conflict, NotFound):
         return RedirectResponse("/sources?told=late", 303)
     if answer["alert"] is not None:
