@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from alertd.core.errors import DiskFull, StoreUnavailable
 from alertd.core.observation import Observation
@@ -13,13 +13,14 @@ from alertd.service import heartbeat, polling, writing_back
 from alertd.service.polling import Turn
 from alertd.service.runtime import Runtime
 from alertd.service.writing_back import Writing
-from alertd.sources.base import Fetch, Mapped, Reader, Unfetched, Unreadable
+from alertd.sources.base import Fetch, Mapped, Notifies, Reader, Unfetched, Unreadable, WritesBack
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 20  # sources
 _PROLONG_SECONDS: Final = 5.0
 _WRITE_SECONDS: Final = 2.0
+_NOTIFY_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 300.0  # for one look, however much there is to catch up with
 
 
@@ -66,6 +67,7 @@ class PollerProcess:
         self._fetch = fetch
         self._tick_seconds = tick_seconds
         self._looks: dict[str, asyncio.Task[None]] = {}
+        self._writings: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look whenever a source is due, until `stopping`; what is under way then is broken off and begun anew."""
@@ -81,9 +83,10 @@ class PollerProcess:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), self._tick_seconds)
         finally:
-            for task in [*beside, *self._looks.values()]:
+            ending = [*beside, *self._looks.values(), *self._writings]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*beside, *self._looks.values(), return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
             await asyncio.to_thread(heartbeat.end, self._rt, [self._worker_id])
 
     async def _tick(self) -> None:
@@ -100,21 +103,55 @@ class PollerProcess:
         while True:
             await asyncio.sleep(_WRITE_SECONDS)
             try:
-                writings = await asyncio.to_thread(writing_back.take_turns, self._rt, _AT_ONCE)
-                await asyncio.gather(*(self._write(each) for each in writings))
+                free = _AT_ONCE - len(self._writings)
+                for writing in await asyncio.to_thread(writing_back.take_turns, self._rt, free):
+                    task = asyncio.create_task(self.tell(writing))
+                    self._writings.add(task)
+                    task.add_done_callback(self._writings.discard)
             except StoreUnavailable as error:
                 log.warning("the store is unavailable: %s", error)
             except Exception:
                 log.exception("telling sources broke")
 
-    async def _write(self, writing: Writing) -> None:
+    async def tell(self, writing: Writing) -> None:
+        """Tell one source how one alert stands, in the lists of its people and where its staff read. Nothing that goes
+        wrong with one reaches the other, or another source.
+        """
+        extra = {"source": writing.source_id}
+        faults, written = [], None
         try:
-            written = await writing.poller.write_back(writing.access, self._fetch, writing.outcome, writing.before)
-        except Unfetched as error:
-            log.warning("a source was not told: %s", error, extra={"source": writing.source_id})
-            await asyncio.to_thread(writing_back.fail, self._rt, writing, str(error))
-            return
-        await asyncio.to_thread(writing_back.end, self._rt, writing, written)
+            try:
+                await self._notify(writing)
+            except Unfetched as error:
+                faults.append(f"people could not be notified there: {error}")
+            try:
+                if writing.access.writes_back():
+                    told = cast("WritesBack", writing.poller)
+                    written = await told.write_back(writing.access, self._fetch, writing.outcome, writing.before)
+            except Unfetched as error:
+                faults.append(f"how the alert stands could not be written there: {error}")
+            for fault in faults:
+                log.warning("a source was not told: %s", fault, extra=extra)
+            await asyncio.to_thread(writing_back.end, self._rt, writing, written, faults)
+        except StoreUnavailable as error:
+            log.warning("the store is unavailable: %s", error, extra=extra)
+        except asyncio.CancelledError:
+            # Another process need not wait for the lease.
+            await asyncio.to_thread(writing_back.give_back, self._rt, writing)
+            raise
+        except Exception:
+            log.exception("telling a source broke", extra=extra)
+
+    async def _notify(self, writing: Writing) -> None:
+        """Tell people in their lists, for some seconds; whoever is left has their turn at once. Raises Unfetched."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + _NOTIFY_SECONDS
+        while clock() < until:
+            step = await asyncio.to_thread(writing_back.next_step, self._rt, writing)
+            if step is None:
+                return
+            refusal = await cast("Notifies", writing.poller).notify(writing.access, self._fetch, step.notice)
+            await asyncio.to_thread(writing_back.note, self._rt, writing, step, refusal)
 
     async def _look(self, turn: Turn) -> None:
         """Ask one source, and say how it went. Nothing that it does reaches the others."""

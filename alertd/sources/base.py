@@ -6,11 +6,15 @@ Some send what they observe; others are asked for it (`Poller`). Neither sends a
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from alertd.core.alert import RevisionKind
 from alertd.core.observation import Observation
+
+PersonField = Literal["id", "email"]
+"""What of a person may be their login name on the other side."""
 
 MESSAGE_MAX: Final = 4_000_000  # bytes of one message: the Agency's largest telegrams have under a million
 
@@ -58,6 +62,12 @@ class Access(BaseModel):
     def writes_back(self) -> bool:
         """Whether the other side is told how an alert stands that was made of what it said."""
         return False
+
+    def notifies_by(self) -> PersonField | None:
+        """By what of a person the other side knows them, when it is to tell those whom an alert is for, in their lists
+        there; None: it is to tell nobody.
+        """
+        return None
 
     def urls(self) -> Sequence[str]:
         """Everything that may be asked for starts with one of these: their hosts must be on the operator's list."""
@@ -170,6 +180,41 @@ class Outcome:
     unreachable: int  # of those who have not acknowledged: no way to them works
     age: timedelta  # since it was sent
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How an alert stands, for the lists that some people have on the other side."""
+
+    alert_id: str
+    url: str  # where any of them reads and answers it, once signed in: it is nobody's own
+    title: str
+    body: str
+    is_drill: bool
+    is_over: bool
+    revision_kind: RevisionKind
+    people: Sequence[str]  # by their login names there, none twice
+    is_first: bool  # nothing of this alert was put into their lists yet
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A notice was not taken, and nobody has it. `is_personal`: for one of the people, beyond doubt."""
+
+    words: str
+    is_personal: bool
+
+
+class Notifies(Poller, Protocol):
+    """A source that can put something into the lists in which people see there what is new."""
+
+    async def notify(self, access: Any, fetch: Fetch, notice: Notice) -> Refusal | None:
+        """Put a notice into people's lists, in place of what they have there of the same alert; None: it was taken.
+
+        It may be called again with fewer people after a refusal, and with the same after a crash. Raises Unfetched for
+        what is certainly no fault of one of the people.
+        """
+        ...
 
 
 class WritesBack(Poller, Protocol):

@@ -13,7 +13,8 @@ from pydantic import Field, field_validator
 
 from alertd.core.drill_words import standing_of
 from alertd.core.observation import Observation, Standing, clean, clean_body, clean_title
-from alertd.sources.base import Access, Desk, Fetch, Outcome, Unfetched
+from alertd.sources import garoon_notice
+from alertd.sources.base import Access, Desk, Fetch, Notice, Outcome, PersonField, Refusal, Unfetched
 from alertd.sources.garoon_rest import Rest
 from alertd.sources.garoon_soap import Soap
 from alertd.sources.garoon_topic import Listed, Topic
@@ -27,7 +28,11 @@ _MILESTONES: Final = (timedelta(0), timedelta(minutes=10), timedelta(hours=1))
 
 
 class GaroonAccess(Access):
-    """`url`: up to `/g` in the cloud, up to `grn.cgi` or `grn.exe` on one's own server. `categories`: their numbers."""
+    """`url`: up to `/g` in the cloud, up to `grn.cgi` or `grn.exe` on one's own server. `categories`: their numbers.
+
+    `notify_code`: the code under which Garoon lets us put items into people's lists (外部通知コード); empty: none are.
+    `notify_login`: what of a person is their login name in Garoon.
+    """
 
     url: Annotated[str, Field(min_length=1, max_length=500)]
     api: Literal["rest", "soap"] = "rest"
@@ -35,6 +40,8 @@ class GaroonAccess(Access):
     password: Annotated[str, Field(min_length=1, max_length=200)]
     categories: Annotated[tuple[Annotated[str, Field(pattern=r"^\d{1,10}$")], ...], Field(max_length=100)]
     comment: bool = False
+    notify_code: Annotated[str, Field(max_length=100)] = ""
+    notify_login: PersonField = "id"
 
     @field_validator("url")
     @classmethod
@@ -57,6 +64,9 @@ class GaroonAccess(Access):
 
     def writes_back(self) -> bool:
         return self.comment
+
+    def notifies_by(self) -> PersonField | None:
+        return self.notify_login if self.notify_code else None
 
 
 class Board(Protocol):
@@ -124,6 +134,10 @@ class Garoon:
         soap = Soap(access.url, access.login, access.password, access.categories, fetch, outcome.now)
         await soap.add_comment(outcome.incident.removeprefix("garoon:"), _comment(outcome))
         return {"step": step}
+
+    async def notify(self, access: GaroonAccess, fetch: Fetch, notice: Notice) -> Refusal | None:
+        """By REST also where the board is read by SOAP, which has nothing like it."""
+        return await garoon_notice.post(fetch, access.url, access.login, access.password, access.notify_code, notice)
 
 
 def _board(access: GaroonAccess, fetch: Fetch, now: datetime) -> Board:

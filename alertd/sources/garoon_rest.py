@@ -59,6 +59,12 @@ class _Detail(_Part):
     category: _Named = _Named()
 
 
+def headers_of(login: str, password: str) -> dict[str, str]:
+    """What every request to a REST API of Garoon says, to be signed in by password."""
+    token = base64.b64encode(f"{login}:{password}".encode()).decode("ascii")
+    return {"X-Cybozu-Authorization": token, "Accept": "application/json"}
+
+
 class Rest:
     """The board by REST. Removals are noticed by what is missing: the API does not report them."""
 
@@ -67,8 +73,7 @@ class Rest:
         self._url = url
         self._categories = categories
         self._fetch = fetch
-        token = base64.b64encode(f"{login}:{password}".encode()).decode("ascii")
-        self._headers = {"X-Cybozu-Authorization": token, "Accept": "application/json"}
+        self._headers = headers_of(login, password)
 
     async def listed(self, since: datetime, known: Mapping[str, int]) -> Listed:
         """Of a category that cannot be read nothing is known to be lost; the others are looked at all the same."""

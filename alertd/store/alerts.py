@@ -16,6 +16,7 @@ from alertd.store.schema import (
     deliveries,
     events,
     instance,
+    people,
     recipients,
     subscriptions,
 )
@@ -144,6 +145,26 @@ def recipient_numbers(connection: Connection, alert_id: str, person_ids: Sequenc
         theirs = (recipients.c.alert_id == alert_id) & among(connection, recipients.c.person_id, some)
         found.update((person_id, number) for person_id, number in at_once(connection, query.where(theirs)))
     return found
+
+
+def audience_of(
+    connection: Connection, alert_id: str, field: str, after: str, upto: str | None, size: int
+) -> dict[str, str]:
+    """The next `size` people whom an alert was sent to and who can still sign in, after one and up to the other (None:
+    all that follow), in order: each with that field of theirs, if they have it.
+    """
+    value = people.c[field]
+    query = (
+        select(people.c.id, value)
+        .join(recipients, recipients.c.person_id == people.c.id)
+        .where(recipients.c.alert_id == alert_id, recipients.c.person_id > after, recipients.c.part == "audience")
+        .where(people.c.active, value.is_not(None))
+        .order_by(recipients.c.person_id)
+        .limit(size)
+    )
+    if upto is not None:
+        query = query.where(recipients.c.person_id <= upto)
+    return {row.id: row[1] for row in connection.execute(query)}
 
 
 def active_at_address(connection: Connection, channel: str, address_hash: str, now: datetime) -> list[Row]:

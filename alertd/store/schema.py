@@ -233,6 +233,7 @@ incidents = Table(
     Column("thread_id", Id, ForeignKey("threads.id"), index=True),  # null: nothing was made of it
     Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
     Column("written", JSON),  # what to remember of what it was told
+    Column("noticed", JSON),  # how far people's lists there say so: see `service.writing_back`
     made_at(),
     UniqueConstraint("source_id", "reference", "standing", "signed"),
 )

@@ -72,6 +72,10 @@ def hold_incident(connection: Connection, incident_id: str, key: Row, now: datet
     return connection.execute(select(incidents).where(*there).with_for_update()).one()._asdict()
 
 
+def get_incident(connection: Connection, incident_id: str) -> Row:
+    return connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()._asdict()
+
+
 def lock_incident(connection: Connection, incident_id: str) -> Row:
     """An incident that is there, locked."""
     return connection.execute(select(incidents).where(incidents.c.id == incident_id).with_for_update()).one()._asdict()
@@ -278,11 +282,16 @@ def lease_writing(connection: Connection, incident: Row, until: datetime) -> boo
     return connection.execute(turn.values(write_at=until)).rowcount == 1
 
 
-def end_writing(connection: Connection, incident_id: str, leased_until: datetime, values: Row) -> None:
-    """Say what was written, and when to look again, unless something has happened meanwhile that says sooner."""
-    connection.execute(
-        update(incidents).where(incidents.c.id == incident_id, incidents.c.write_at == leased_until).values(**values)
-    )
+def note_writing(connection: Connection, incident_id: str, alert_id: str, values: Row) -> None:
+    """Keep what a source was told of an alert; of one that is not the incident's any more it is forgotten."""
+    same = (incidents.c.id == incident_id) & (incidents.c.alert_id == alert_id)
+    connection.execute(update(incidents).where(same).values(**values))
+
+
+def end_writing(connection: Connection, incident_id: str, leased_until: datetime, write_at: datetime | None) -> None:
+    """Say when to look again, unless something has happened meanwhile that says sooner."""
+    turn = update(incidents).where(incidents.c.id == incident_id, incidents.c.write_at == leased_until)
+    connection.execute(turn.values(write_at=write_at))
 
 
 def silent(connection: Connection, now: datetime) -> list[Row]:

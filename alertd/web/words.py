@@ -117,6 +117,10 @@ ACCESS_FIELDS: Final = {
     "password": marked("Password there"),
     "categories": marked("Numbers of the categories that are read"),
     "comment": marked("Write how many have answered as a comment there"),
+    "notify_code": marked(
+        "Code under which people are notified in their lists there (Garoon: 外部通知コード; empty: nobody)"
+    ),
+    "notify_login": marked("What of a person is their login name there (id; email: mail address)"),
     "types": marked("Codes of telegrams that are wanted (how they begin)"),
     "offices": marked("Offices whose warnings are wanted (six digits; empty: all)"),
 }
@@ -187,6 +191,14 @@ _REFUSALS: Final = tuple(
         (r"Extra inputs are not permitted", marked("There is nothing of this name.")),
         (r"(Input should be|must be among) (?P<choices>.+)", marked("It must be: %(choices)s.")),
         (r"there is no source '(?P<name>.+)'", marked("There is no source “%(name)s”.")),
+        (
+            r"(?P<count>\d+) people were not notified there, the last of them (?P<name>\S+): (?P<why>.+)",
+            marked("In their lists there %(count)s people were not notified. The last of them: %(name)s. %(why)s"),
+        ),
+        (
+            r"people could not be notified there: (?P<why>.+)",
+            marked("People could not be notified in their lists there. It is tried again. %(why)s"),
+        ),
         (r"must say who is alerted: .*", marked("Say who is alerted: everyone, or at least one group.")),
         (r"are not TOML: (?P<why>.+)", marked("This is not TOML: %(why)s.")),
         (r"are not PEM: .*", marked("This is not PEM: each certificate begins with -----BEGIN CERTIFICATE-----.")),

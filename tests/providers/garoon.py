@@ -1,8 +1,14 @@
-"""Garoon's bulletin board by REST and by SOAP, as the vendor documents it, checking what the real one checks."""
+"""Garoon's bulletin board by REST and by SOAP, and people's lists of what is new, as the vendor documents them,
+checking what the real one checks.
+"""
 
 import base64
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,6 +17,7 @@ from aiohttp import web
 from tests.providers.thread import HttpThread
 
 LOGIN, PASSWORD = "alertd", "garoon-secret"
+CODE = "alertd-alerts"  # 外部通知コード
 _SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
 _PAGE_MAX = 100
 
@@ -33,8 +40,24 @@ class Post:
     comments: list[str] = field(default_factory=list)
 
 
+_NOTICE = {"app": str, "notificationKey": str, "operation": str, "url": str, "title": str, "body": str}
+
+
+@dataclass
+class Item:
+    """What somebody's list of what is new says."""
+
+    operation: str
+    title: str
+    body: str
+    url: str
+
+
 class GaroonServer(HttpThread):
-    """`asked`: what was asked for, a path or a SOAP action each, with the status. `broken`: what everything answers."""
+    """`asked`: what was asked for, a path or a SOAP action each, with the status. `broken`: what everything answers.
+
+    `lists`: by login names, what people are notified of, by key. `noticed`: all that ever was put there, in order.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +67,22 @@ class GaroonServer(HttpThread):
         self.users = {"boss": "2", "clerk": "3", LOGIN: "9"}
         self.hidden: set[str] = set()  # categories that the account may not read
         self.broken: web.Response | None = None
+        self.codes = {CODE}  # that an administrator has registered
+        self.leads_to = ["*"]  # addresses that they have registered: what leads elsewhere is taken, and not shown
+        self.destinations_max = 1_000  # not documented: no test rests on it
+        self.lists: dict[str, dict[str, Item]] = {}
+        self.noticed: list[tuple[str, str, Item]] = []  # login, key
+        self.on_noticed: Callable[[], None] = lambda: None  # after something was taken, before it is answered
+
+    def know(self, *logins: str) -> None:
+        """There are these users as well."""
+        for login in logins:
+            self.users.setdefault(login, str(len(self.users) + 100))
+
+    def titles(self, key: str) -> dict[str, str]:
+        """What the lists say of one thing, by whose they are."""
+        with self.changed:
+            return {login: items[key].title for login, items in self.lists.items() if key in items}
 
     def access(self, api: str) -> dict[str, object]:
         """How a source of ours asks here: the cloud's addresses by REST, those of a package by SOAP."""
@@ -55,6 +94,7 @@ class GaroonServer(HttpThread):
             "password": PASSWORD,
             "categories": ["5", "7"],
             "comment": True,
+            "notify_code": CODE,
         }
 
     def post(self, subject: str, body: str = "", *, category: str = "5", author: str = "boss", **more: object) -> str:
@@ -88,6 +128,10 @@ class GaroonServer(HttpThread):
                 web.post(f"{path}/cbpapi/{service}/api{suffix}", handler)
                 for path, suffix in (("/g", ".csp"), ("/cgi-bin/cbgrn/grn.cgi", ""))
                 for service, handler in (("bulletin", self._soap), ("base", self._soap))
+            ),
+            *(
+                web.post(f"{path}/api/v1/notification/items", self._rest_notice)
+                for path in ("/g", "/cgi-bin/cbgrn/grn.cgi")
             ),
         ]
 
@@ -157,6 +201,44 @@ class GaroonServer(HttpThread):
             "category": {"id": topic.category, "name": "緊急"},
         }
         return self._note(request.path, web.json_response(told))
+
+    async def _rest_notice(self, request: web.Request) -> web.Response:
+        fault = self._rest_fault(request)
+        if fault is None and request.content_type != "application/json":
+            fault = _rest_error(415, "GRN_REST_API_00103", "Invalid header.")
+        asked = json.loads(await request.read()) if fault is None else {}
+        fault = fault or self._notice_fault(asked)
+        if fault is not None:
+            return self._note(request.path, fault)
+        names = ("operation", "title", "body", "url")
+        item = Item(*(asked[name] for name in names))
+        with self.changed:
+            for each in asked["destinations"]:
+                self.noticed.append((each["code"], asked["notificationKey"], item))
+                if any(fnmatchcase(item.url, pattern) for pattern in self.leads_to):
+                    self.lists.setdefault(each["code"], {})[asked["notificationKey"]] = item
+        self.on_noticed()
+        told = {name: asked[name] for name in ("notificationKey", *names)}
+        told |= {"moduleId": "grn.external", "creator": self._user(LOGIN), "createdAt": _local(datetime.now(UTC))}
+        return self._note(request.path, web.json_response({**told, "icon": "", "isRead": False}))
+
+    def _notice_fault(self, asked: dict[str, Any]) -> web.Response | None:
+        missing = [name for name in (*_NOTICE, "destinations") if not asked.get(name)]
+        if missing:
+            return _rest_error(400, "GRN_REST_API_00201", f"{missing[0]} is required")
+        wrong = [name for name, kind in _NOTICE.items() if not isinstance(asked[name], kind)]
+        users = asked["destinations"]
+        if wrong or not all(each.get("type") == "USER" and each.get("code") for each in users):
+            return _rest_error(400, "GRN_REST_API_00202", "Invalid parameter.")
+        if asked["operation"] not in ("add", "modify", "remove"):
+            return _rest_error(400, "GRN_REST_API_00212", "Only allowed values for operation: add, modify, remove")
+        if asked["app"] not in self.codes:
+            return _rest_error(400, "GRN_REST_API_00202", "app is not valid.")
+        if len(users) > self.destinations_max:
+            return _rest_error(400, "GRN_REST_API_00211", "exceeds the maximum value.")
+        if any(each["code"] not in self.users for each in users):
+            return _rest_error(404, "GRN_CMMN_00105", "Cannot find the specified user")
+        return None
 
     def _user(self, login: str) -> dict[str, str]:
         return {"id": self.users[login], "code": login, "name": login.title()}

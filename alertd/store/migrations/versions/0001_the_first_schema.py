@@ -676,6 +676,7 @@ def upgrade() -> None:
         sa.Column("thread_id", sa.String(length=64), nullable=True),
         sa.Column("write_at", UtcDateTime(), nullable=True),
         sa.Column("written", sa.JSON(), nullable=True),
+        sa.Column("noticed", sa.JSON(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
         sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], name=op.f("fk_incidents_thread_id")),
