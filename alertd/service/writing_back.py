@@ -112,7 +112,7 @@ def _outcome(rt: Runtime, reference: str, alert: Row, counts: Mapping[str, Any],
     return Outcome(
         incident=reference,
         alert_id=alert["id"],
-        url=_url(rt, alert),
+        url=f"{rt.public_url}/alerts/{alert['id']}",
         title=alert["title"],
         is_drill=alert["drill"],
         is_over=_is_over(alert, now),
@@ -123,10 +123,6 @@ def _outcome(rt: Runtime, reference: str, alert: Row, counts: Mapping[str, Any],
         age=now - alert["sent_at"],
         now=now,
     )
-
-
-def _url(rt: Runtime, alert: Row) -> str:
-    return f"{rt.public_url}/alerts/{alert['id']}"
 
 
 def _is_over(alert: Row, now: datetime) -> bool:
@@ -140,16 +136,17 @@ def next_step(rt: Runtime, writing: Writing) -> Step | None:
         return None
     now = rt.now()
     with rt.store.read() as connection:
-        incident = sources.get_incident(connection, writing.incident_id)
-        alert = alerts.get(connection, incident["alert_id"])
-        assert alert is not None
-        start = _start(incident["noticed"], alert, now)
+        kept = sources.noticed_of(connection, writing.incident_id)
+        alert = alerts.get(connection, kept["alert_id"]) if kept is not None else None
+        if kept is None or alert is None:
+            return None
+        start = _start(kept["state"], alert, now)
         start, page = _people(connection, start, field)
     if not page:
         return None
     notice = Notice(
         alert_id=alert["id"],
-        url=_url(rt, alert),
+        url=f"{rt.public_url}/me/alerts/{alert['id']}",
         title=alert["title"],
         body=alert["body"],
         is_drill=alert["drill"],
@@ -163,7 +160,7 @@ def next_step(rt: Runtime, writing: Writing) -> Step | None:
 
 def _start(kept: Mapping[str, Any] | None, alert: Row, now: datetime) -> Noticed:
     """How far it has come with what the alert says now: from the first person on, when it says something else."""
-    before = Noticed(**kept) if kept is not None and kept["alert_id"] == alert["id"] else Noticed(alert["id"])
+    before = Noticed(**kept) if kept is not None else Noticed(alert["id"])
     revision, is_over = alert["revision"], _is_over(alert, now)
     return before if (before.revision, before.is_over) == (revision, is_over) else _anew(before, revision, is_over)
 
@@ -225,7 +222,7 @@ def _taken(step: Step) -> Noticed:
 
 def _keep(rt: Runtime, writing: Writing, done: Noticed, faults: Sequence[str] = ()) -> None:
     with rt.store.write() as connection:
-        sources.note_writing(connection, writing.incident_id, done.alert_id, {"noticed": asdict(done)})
+        sources.keep_noticed(connection, done.alert_id, writing.source_id, asdict(done))
         _show(connection, writing, faults, rt.now())
 
 

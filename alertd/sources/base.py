@@ -170,7 +170,7 @@ class Outcome:
 
     incident: str  # in the source's own reference
     alert_id: str
-    url: str  # where its staff read and answer it
+    url: str  # where it is watched by whoever may
     title: str
     is_drill: bool
     is_over: bool

@@ -233,9 +233,17 @@ incidents = Table(
     Column("thread_id", Id, ForeignKey("threads.id"), index=True),  # null: nothing was made of it
     Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
     Column("written", JSON),  # what to remember of what it was told
-    Column("noticed", JSON),  # how far people's lists there say so: see `service.writing_back`
     made_at(),
     UniqueConstraint("source_id", "reference", "standing", "signed"),
+)
+
+# How far people's lists on a source's side say how an alert stands: see `service.writing_back`.
+noticed = Table(
+    "noticed",
+    metadata,
+    Column("alert_id", Id, ForeignKey("alerts.id"), primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), primary_key=True),
+    Column("state", JSON, nullable=False),
 )
 
 observations = Table(

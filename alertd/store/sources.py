@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, case, func, insert, literal, select, update
+from sqlalchemy import Connection, case, exists, func, insert, literal, select, update
 
 from alertd.store.columns import UtcDateTime
 from alertd.store.rows import Row, among, in_slices, insert_new
-from alertd.store.schema import alerts, fetched, incidents, observations, rule_books, sources, threads
+from alertd.store.schema import alerts, fetched, incidents, noticed, observations, rule_books, sources, threads
 
 PENDING: Final = ("due", "waiting")
 """What nobody has begun to say: `due` goes at its time unless somebody stops it, `waiting` when they say so."""
@@ -70,10 +70,6 @@ def hold_incident(connection: Connection, incident_id: str, key: Row, now: datet
     insert_new(connection, incidents, {**key, "id": incident_id, "created_at": now})
     there = [incidents.c[name] == value for name, value in key.items()]
     return connection.execute(select(incidents).where(*there).with_for_update()).one()._asdict()
-
-
-def get_incident(connection: Connection, incident_id: str) -> Row:
-    return connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()._asdict()
 
 
 def lock_incident(connection: Connection, incident_id: str) -> Row:
@@ -284,14 +280,40 @@ def lease_writing(connection: Connection, incident: Row, until: datetime) -> boo
 
 def note_writing(connection: Connection, incident_id: str, alert_id: str, values: Row) -> None:
     """Keep what a source was told of an alert; of one that is not the incident's any more it is forgotten."""
-    same = (incidents.c.id == incident_id) & (incidents.c.alert_id == alert_id)
-    connection.execute(update(incidents).where(same).values(**values))
+    its = incidents.c.thread_id.in_(select(threads.c.id).where(threads.c.alert_id == alert_id))
+    connection.execute(update(incidents).where(incidents.c.id == incident_id, its).values(**values))
 
 
 def end_writing(connection: Connection, incident_id: str, leased_until: datetime, write_at: datetime | None) -> None:
     """Say when to look again, unless something has happened meanwhile that says sooner."""
     turn = update(incidents).where(incidents.c.id == incident_id, incidents.c.write_at == leased_until)
     connection.execute(turn.values(write_at=write_at))
+
+
+def noticed_of(connection: Connection, incident_id: str) -> Row | None:
+    """The alert of an incident (`alert_id`), and how far people's lists on its source's side say how that stands (the
+    `state`, if any). None where there is no alert, or an earlier incident of the same source is told of the same one.
+    """
+    other = incidents.alias()
+    same = (other.c.thread_id == incidents.c.thread_id) & (other.c.source_id == incidents.c.source_id)
+    earlier = exists().where(same, other.c.id < incidents.c.id, other.c.write_at.is_not(None))
+    there = (noticed.c.alert_id == threads.c.alert_id) & (noticed.c.source_id == incidents.c.source_id)
+    query = (
+        select(threads.c.alert_id, noticed.c.state)
+        .select_from(incidents)
+        .join(threads, threads.c.id == incidents.c.thread_id)
+        .outerjoin(noticed, there)
+        .where(incidents.c.id == incident_id, threads.c.alert_id.is_not(None), ~earlier)
+    )
+    row = connection.execute(query).first()
+    return row._asdict() if row else None
+
+
+def keep_noticed(connection: Connection, alert_id: str, source_id: str, state: Row) -> None:
+    """Remember how far people's lists on a source's side say how an alert stands."""
+    key = {"alert_id": alert_id, "source_id": source_id}
+    if not insert_new(connection, noticed, {**key, "state": dict(state)}):
+        connection.execute(update(noticed).filter_by(**key).values(state=dict(state)))
 
 
 def silent(connection: Connection, now: datetime) -> list[Row]:

@@ -1,5 +1,8 @@
-"""An urgent post on Garoon's board reaches staff, its edit updates what they have, its removal ends it."""
+"""An urgent post on Garoon's board reaches staff, its edit updates what they have, its removal ends it: on their
+phones, and in the lists of what is new that they have in Garoon.
+"""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +45,8 @@ async def town(request: pytest.FixtureRequest, data_dir: Path, garoon: GaroonSer
         town.settings = {"ALERTD_SOURCE_HOSTS": garoon.host}
         await town.run()
         await town.inhabit(6, push=6, two_devices=0, phones=6, connected=0)
+        garoon.know(*town.people)  # of whom the administrator is none
+        garoon.leads_to = [f"{town.url}/*"]
         body = {"id": "board", "kind": "garoon", "access": garoon.access(request.param), "every_seconds": EVERY}
         status, made = await town.call("POST", "/sources", body)
         assert status == 201, made
@@ -79,6 +84,25 @@ async def until(town: Town, wanted: list[tuple[str, str, int, bool]]) -> None:
         raise AssertionError(f"{found}\n{page}\n{town.log()[-3000:]}") from None
 
 
+async def listed(town: Town, garoon: GaroonServer, title: str) -> None:
+    """Until everybody's list in Garoon says so, of the one alert that there is."""
+    _, page = await town.call("GET", "/alerts")
+    [alert] = [each["id"] for each in page["items"]]
+
+    async def check() -> bool:
+        return garoon.titles(alert) == dict.fromkeys(town.people, title)
+
+    try:
+        await eventually(check, WITHIN, "the lists in Garoon")
+    except AssertionError:
+        _, page = await town.call("GET", "/sources")
+        raise AssertionError(f"{garoon.titles(alert)}\n{page}\n{town.log()[-3000:]}") from None
+    [url] = {item.url for _, _, item in garoon.noticed}
+    status, shown = await town.get(url)
+    assert status == 200
+    assert f'name="next" value="/me/alerts/{alert}"' in shown, "it leads to what is their own once they have signed in"
+
+
 async def test_an_urgent_post_its_edit_and_its_removal(town: Town, garoon: GaroonServer) -> None:
     garoon.post("給食の献立")
     garoon.post("【緊急】だれでも書ける", author="clerk")
@@ -98,13 +122,26 @@ async def test_an_urgent_post_its_edit_and_its_removal(town: Town, garoon: Garoo
         .comments[0]
         .startswith("安否・参集の確認状況：対象7人のうち0人が確認、連絡手段がない人1人\n")
     )
+    await listed(town, garoon, "【緊急】参集してください")
+
+    async def is_missed() -> bool:
+        _, page = await town.call("GET", "/sources")
+        return str(page["items"][0]["fault"]).startswith("1 people were not notified there, the last of them admin: ")
+
+    await eventually(is_missed, WITHIN, "whom Garoon does not know is shown")
     # The poller dies; whoever comes next sees the edit, and nothing twice.
     (poller,) = town.processes[0].children("workers poller")
     poller.kill()
     garoon.edit(urgent, subject="【緊急】参集先は消防署です")
     await until(town, [("【緊急】参集先は消防署です", "active", 2, False)])
+    await listed(town, garoon, "【更新】【緊急】参集先は消防署です")
     garoon.remove(urgent)
     await until(town, [("掲示が取り下げられました", "cancelled", 3, False)])
+    await listed(town, garoon, "【解除】掲示が取り下げられました（終了）")
+    told = Counter((login, item.operation) for login, _, item in garoon.noticed)
+    assert told == Counter(
+        {(login, "add"): 1 for login in town.people} | {(login, "modify"): 2 for login in town.people}
+    )
 
     async def all_know() -> bool:
         return sum("取り下げ" in title for title in titles(town)) == 6
@@ -121,6 +158,7 @@ async def test_a_drill_is_a_drill_and_two_edits_in_one_second_both_count(town: T
     await until(town, [("【訓練】【緊急】参集", "active", 2, True)])
     _, page = await town.call("GET", "/alerts")
     assert page["items"][0]["body"].startswith("三")
+    await listed(town, garoon, "【訓練】【更新】【緊急】参集")
     garoon.remove(drill)
     await until(town, [("掲示が取り下げられました", "cancelled", 3, True)])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from sqlalchemy import select, update
 
 from alertd.core.roles import Role
 from alertd.service import observing, sources, watching, writing_back
@@ -15,7 +16,9 @@ from alertd.service.importing import import_people
 from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
 from alertd.service.sources import Watch
+from alertd.store import schema
 from channels.hosts import Hosts
+from tests.acceptance.town import eventually
 from tests.core.test_rules import seen
 from tests.installation import BOSS, PUBLIC_URL, Clock, actor
 from tests.providers.garoon import CODE, GaroonServer
@@ -47,11 +50,11 @@ def inhabit(rt: Runtime, count: int) -> list[str]:
     return people
 
 
-def begin(rt: Runtime, garoon: GaroonServer, title: str = "【緊急】参集", **access: Any) -> str:
+def begin(rt: Runtime, garoon: GaroonServer, title: str = "【緊急】参集", rules: str = RULES, **access: Any) -> str:
     """A topic that became an alert; the alert's id."""
     asked = {**garoon.access("rest"), "comment": False, **access}
     sources.make_source(rt, ADMIN, "board", "garoon", Watch(asked))
-    sources.save_book(rt, BOSS, RULES)
+    sources.save_book(rt, BOSS, rules)
     topic = garoon.post(title)
     standing = "drill" if "訓練" in title else "actual"
     said = seen(incident=f"garoon:{topic}", title=title, body="本庁舎に参集", standing=standing)
@@ -93,7 +96,7 @@ async def test_everybody_has_it_once_then_its_update_and_its_end(
     assert garoon.titles(alert) == dict.fromkeys(people, "【緊急】参集")
     assert posts(garoon) == [200, 200, 200]
     item = garoon.lists["p0000"][alert]
-    assert (item.operation, item.url, item.body) == ("add", f"{PUBLIC_URL}/alerts/{alert}", "本庁舎に参集")
+    assert (item.operation, item.url, item.body) == ("add", f"{PUBLIC_URL}/me/alerts/{alert}", "本庁舎に参集")
     time.move(seconds=11)
     assert await tell(rt, fetch)
     assert len(posts(garoon)) == 3, "what it says already it is not told again"
@@ -220,6 +223,62 @@ async def test_who_is_killed_leaves_the_rest_and_a_revision_meanwhile_is_what_th
     assert max(Counter(login for login, _, _ in garoon.noticed).values()) == 2
 
 
+async def test_two_topics_of_one_alert_are_one_item(
+    rt: Runtime, garoon: GaroonServer, fetch: HttpFetch, time: Clock
+) -> None:
+    people = inhabit(rt, 3)
+    garoon.know(*people)
+    alert = begin(rt, garoon)
+    observing.take(rt, "board", [seen(id="2", incident="garoon:99", title="【緊急】もう一つ")])
+    observing.act_due(rt)
+    # As rules may have it: the second has joined the first.
+    with rt.store.write() as connection:
+        ours = select(schema.incidents.c.thread_id).where(schema.incidents.c.reference != "garoon:99").scalar_subquery()
+        connection.execute(update(schema.incidents).values(thread_id=ours))
+    await tell(rt, fetch)
+    again(rt, alert, "cancel", "参集は終わりました")
+    for _ in range(3):
+        time.move(seconds=11)
+        await tell(rt, fetch)
+    assert Counter((login, key, item.operation) for login, key, item in garoon.noticed) == {
+        (login, alert, operation): 1 for login in people for operation in ("add", "modify")
+    }
+
+
+async def test_a_garoon_that_hangs_keeps_no_other_source_waiting(
+    rt: Runtime, garoon: GaroonServer, fetch: HttpFetch
+) -> None:
+    garoon.know(*inhabit(rt, 2))
+    closing = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closing.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    mute = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    slow = HttpFetch(Hosts.parse(f"{garoon.host},{mute}", ()), "alertd/test")
+    stopping = asyncio.Event()
+    hanging = {**garoon.access("rest"), "url": f"http://{mute}/g", "comment": False}
+    sources.make_source(rt, ADMIN, "mute", "garoon", Watch(hanging))
+    first = begin(rt, garoon, rules=RULES + RULES.replace("board", "mute").replace("urgent", "too"))
+    observing.take(rt, "mute", [seen(incident="garoon:7", title="【緊急】返事のない先の掲示")])
+    observing.act_due(rt)
+    running = asyncio.create_task(PollerProcess(rt, "p1", slow, 0.05).run(stopping))
+
+    async def are_told() -> bool:
+        return set(garoon.titles(first)) == {"p0000", "p0001"}
+
+    await eventually(are_told, 15, "the others are told while one hangs")
+    stopping.set()
+    await running
+    # What was broken off is somebody else's at once.
+    assert [each.source_id for each in writing_back.take_turns(rt, 10)] == ["mute"]
+    closing.set()
+    server.close()
+    await slow.close()
+
+
 async def test_people_may_be_known_there_by_their_mail_and_no_secret_goes_there(
     rt: Runtime, garoon: GaroonServer, fetch: HttpFetch
 ) -> None:
@@ -229,7 +288,7 @@ async def test_people_may_be_known_there_by_their_mail_and_no_secret_goes_there(
     alert = begin(rt, garoon, notify_login="email")
     await tell(rt, fetch)
     assert set(garoon.titles(alert)) == {"p0000@mikan.example", "p0001@mikan.example"}
-    assert {item.url for _, _, item in garoon.noticed} == {f"{PUBLIC_URL}/alerts/{alert}"}
+    assert {item.url for _, _, item in garoon.noticed} == {f"{PUBLIC_URL}/me/alerts/{alert}"}
 
 
 async def test_without_a_code_nobody_is_notified(

@@ -676,7 +676,6 @@ def upgrade() -> None:
         sa.Column("thread_id", sa.String(length=64), nullable=True),
         sa.Column("write_at", UtcDateTime(), nullable=True),
         sa.Column("written", sa.JSON(), nullable=True),
-        sa.Column("noticed", sa.JSON(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_incidents_source_id")),
         sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], name=op.f("fk_incidents_thread_id")),
@@ -691,6 +690,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_incidents_thread_id"), "incidents", ["thread_id"], unique=False)
     op.create_index(op.f("ix_incidents_write_at"), "incidents", ["write_at"], unique=False)
+    op.create_table(
+        "noticed",
+        sa.Column("alert_id", sa.String(length=64), nullable=False),
+        sa.Column("source_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("fk_noticed_alert_id")),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_noticed_source_id")),
+        sa.PrimaryKeyConstraint("alert_id", "source_id", name=op.f("pk_noticed")),
+    )
     op.create_table(
         "observations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
