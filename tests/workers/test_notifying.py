@@ -11,7 +11,7 @@ from aiohttp import web
 from sqlalchemy import select, update
 
 from alertd.core.roles import Role
-from alertd.service import observing, sources, watching, writing_back
+from alertd.service import acting, observing, sources, watching, writing_back
 from alertd.service.importing import import_people
 from alertd.service.revising import Revision, revise
 from alertd.service.runtime import Runtime
@@ -59,7 +59,7 @@ def begin(rt: Runtime, garoon: GaroonServer, title: str = "【緊急】参集", 
     standing = "drill" if "訓練" in title else "actual"
     said = seen(incident=f"garoon:{topic}", title=title, body="本庁舎に参集", standing=standing)
     observing.take(rt, "board", [said])
-    observing.act_due(rt)
+    acting.act_due(rt)
     [alert] = watching.read_alerts(rt, BOSS, before=None, limit=9)
     return str(alert["id"])
 
@@ -230,7 +230,7 @@ async def test_two_topics_of_one_alert_are_one_item(
     garoon.know(*people)
     alert = begin(rt, garoon)
     observing.take(rt, "board", [seen(id="2", incident="garoon:99", title="【緊急】もう一つ")])
-    observing.act_due(rt)
+    acting.act_due(rt)
     # As rules may have it: the second has joined the first.
     with rt.store.write() as connection:
         ours = select(schema.incidents.c.thread_id).where(schema.incidents.c.reference != "garoon:99").scalar_subquery()
@@ -263,7 +263,7 @@ async def test_a_garoon_that_hangs_keeps_no_other_source_waiting(
     sources.make_source(rt, ADMIN, "mute", "garoon", Watch(hanging))
     first = begin(rt, garoon, rules=RULES + RULES.replace("board", "mute").replace("urgent", "too"))
     observing.take(rt, "mute", [seen(incident="garoon:7", title="【緊急】返事のない先の掲示")])
-    observing.act_due(rt)
+    acting.act_due(rt)
     running = asyncio.create_task(PollerProcess(rt, "p1", slow, 0.05).run(stopping))
 
     async def are_told() -> bool:
