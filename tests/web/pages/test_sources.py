@@ -131,6 +131,8 @@ def test_how_a_source_is_asked_is_said_on_its_page(site: Site, enter: Enter) -> 
         "login": "alertd",
         "categories": ["5", "7"],
         "comment": True,
+        "notify_code": "",
+        "notify_login": "id",
     }
     assert row["silent_seconds"] == 300
     # The password that is left empty stays as it is.
