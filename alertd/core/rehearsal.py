@@ -136,7 +136,9 @@ class Rehearsal:
             goes_at = case.shared.goes_at or now
         elif case.shared is not None:
             case.shared.told = case.thread.told
-        begins = decision.action is Action.ALERT or (is_pending and decision.action is Action.UPDATE)
+        begins = decision.action is Action.ALERT or (
+            is_pending and decision.action is Action.UPDATE and not decision.waits
+        )
         if begins and decision.rule is not None:
             # As the store counts them: what takes the place of an alert that still waits is one more.
             self._sent_by(source, decision.rule).append(now)

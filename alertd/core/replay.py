@@ -129,7 +129,7 @@ class Replay:
                 self._begin(step, source, observation, at, counts)
             case Action.IGNORE:
                 self.ignored[decision.reason] += counts
-            case _ if step.told is Action.ALERT and last is not None and last.lack:
+            case _ if decision.waits or (step.told is Action.ALERT and last is not None and last.lack):
                 self.tally["changed-draft"] += counts
             case Action.STAND_DOWN if step.told is Action.ALERT and last is not None:
                 self._end(last, step, at, counts)

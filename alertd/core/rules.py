@@ -70,6 +70,7 @@ class Reason(StrEnum):
     CLOSED = "closed"
     TOO_MANY = "too-many"
     MAY_BE_DRILL = "may-be-drill"
+    OTHER_AUTHOR = "other-author"
 
 
 REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
@@ -112,6 +113,10 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
     Reason.MAY_BE_DRILL: Bilingual(
         "it says that it is real, and its title has a word for a drill in it: a person must say",
         "実際のものとされているが、標題に訓練を思わせる語がある。人の確認が必要",
+    ),
+    Reason.OTHER_AUTHOR: Bilingual(
+        "it changes what people were told, and its author is none of those whom the rule names: a person must say yes",
+        "伝えた内容を変えるものだが、書いた人が規則に挙げた人ではない。人の確認が必要",
     ),
     Reason.TOO_MANY: Bilingual(
         "the rule has sent as many alerts as it may in an hour: a person must say yes",
@@ -180,6 +185,11 @@ class Decision:
     rule: Rule | None = None
     observation: Observation | None = None  # narrowed to what the rule is for
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is said of it before a person says yes."""
+        return self.action is Action.DRAFT or self.reason is Reason.OTHER_AUTHOR
+
 
 def followed(thread: Thread, observation: Observation, decision: Decision) -> Thread:
     """The thread after a decision was carried out."""
@@ -196,7 +206,7 @@ def followed(thread: Thread, observation: Observation, decision: Decision) -> Th
     if decision.reason is Reason.SAME:
         return replace(later, rule=name or thread.rule, observation=decision.observation)
     match decision.action:
-        case Action.IGNORE:
+        case _ if decision.action is Action.IGNORE or decision.reason is Reason.OTHER_AUTHOR:
             return later
         case Action.STAND_DOWN:
             return replace(later, told=None, observation=None)
@@ -254,6 +264,23 @@ def _follow(
     """What becomes of a later version of what people know of already."""
     assert thread.observation is not None
     rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
+    decision = _followed_up(observation, source, rules, thread, rule, alerts_in_hour)
+    changes = decision.action in (Action.UPDATE, Action.STAND_DOWN)
+    if changes and rule is not None and observation.author and not _one_of(rule.when.authors, observation.author):
+        return replace(decision, reason=Reason.OTHER_AUTHOR)
+    return decision
+
+
+def _followed_up(
+    observation: Observation,
+    source: str,
+    rules: Sequence[Rule],
+    thread: Thread,
+    rule: Rule | None,
+    alerts_in_hour: int,
+) -> Decision:
+    """`rule`: the one by which people were told."""
+    assert thread.observation is not None
     closed = thread.told is None
     if observation.kind == "withdrawn":
         if closed:

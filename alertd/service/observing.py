@@ -240,11 +240,13 @@ def _keep(
         "reason": decision.reason,
         "rule": rule.name if rule is not None else None,
         "draft": _draft_of(decision.observation or observation, rule, words) | {"joins": joins},
-        "state": "done" if action is Action.IGNORE else "waiting" if action is Action.DRAFT else "due",
+        "state": "done" if action is Action.IGNORE else "waiting" if decision.waits else "due",
         "due_at": now + timedelta(seconds=rule.stop_seconds) if action is Action.ALERT and rule is not None else now,
         "received_at": now,
     }
-    if waiting is not None:
+    if follows and not decision.waits:
+        sources.outdate(connection, incident["id"])
+    if waiting is not None and not decision.waits:
         values |= _in_place_of(connection, waiting, values)
     # Those who were alerted hear that it got worse in the source's words rather than when somebody has looked.
     if words.lack and values["action"] in _BEGINS:

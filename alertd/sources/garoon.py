@@ -117,9 +117,8 @@ class Garoon:
         wanted = dict.fromkeys([topic_id for topic_id in changed if topic_id not in seen or not is_first])
         ids = list(dict.fromkeys([*wanted, *again, *lost]))
         topics = await board.topics(ids)
-        found = [_observe(seen, topics.get(topic_id), topic_id, desk.now) for topic_id in ids]
-        # The last word first: of two edits of one topic only the later is there to be read anyway.
-        await desk.take([each for each in found if each is not None], {"topics": _kept(seen, since)})
+        found = [each for topic_id in ids for each in _observe(seen, topics.get(topic_id), topic_id, desk.now)]
+        await desk.take(found, {"topics": _kept(seen, since)})
         if listed.fault:
             raise Unfetched(listed.fault)
 
@@ -146,27 +145,33 @@ def _board(access: GaroonAccess, fetch: Fetch, now: datetime) -> Board:
     return Soap(access.url, access.login, access.password, access.categories, fetch, now)
 
 
-def _observe(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, now: datetime) -> Observation | None:
+def _observe(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, now: datetime) -> list[Observation]:
     """What a topic says that was not known; remembers it in `seen`."""
     before = seen.get(topic_id)
     if topic is None or (not topic.is_published and before is not None and before.told):
         if before is None or not before.told:
             seen.pop(topic_id, None)
-            return None
-        return _withdrawn(seen, topic, topic_id, before, now)
+            return []
+        return [_removed(seen, topic, topic_id, before, now)]
     digest = hashlib.sha256("\x00".join((topic.subject, topic.body, topic.editor)).encode()).hexdigest()[:16]
     version = int(topic.updated_at.timestamp())
     is_fresh = not topic.is_published or topic.updated_at > now - _FRESH
     if before is not None and (before.version, before.digest) == (version, digest):
         before.again = is_fresh
         if before.told or not topic.is_published:
-            return None
+            return []
         before.told = standing_of(topic.subject)
-        return _observation(topic, version, before)
+        return [_observation(topic, version, before)]
     edit = before.edit + 1 if before is not None and before.version == version else 0
     told = standing_of(topic.subject) if topic.is_published else ""
     seen[topic_id] = _Seen(version, edit, digest, told, is_fresh)
-    return _observation(topic, version, seen[topic_id]) if told else None
+    found = [_observation(topic, version, seen[topic_id])] if told else []
+    if before is not None and before.told and before.told != told:
+        # A drill and the same for real are two things: the one ends where the other begins.
+        found.insert(
+            0, _withdrawn(topic_id, _version(version, edit), before.told, "書き換えられて区分が変わりました", now)
+        )
+    return found
 
 
 def _observation(topic: Topic, version: int, seen: _Seen) -> Observation:
@@ -191,19 +196,24 @@ def _observation(topic: Topic, version: int, seen: _Seen) -> Observation:
     )
 
 
-def _withdrawn(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, before: _Seen, now: datetime) -> Observation:
+def _removed(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, before: _Seen, now: datetime) -> Observation:
     if topic is None:
         del seen[topic_id]
     else:
         seen[topic_id] = _Seen(int(topic.updated_at.timestamp()), before.edit + 1, again=True)
+    version = _version(before.version, before.edit + 1)
+    return _withdrawn(topic_id, version, before.told, "削除されたか、非公開になりました", now)
+
+
+def _withdrawn(topic_id: str, version: int, told: str, why: str, now: datetime) -> Observation:
     return Observation(
         id=f"garoon:{topic_id}",
         incident=f"garoon:{topic_id}",
-        version=_version(before.version, before.edit + 1),
+        version=version,
         kind="withdrawn",
-        standing=cast("Standing", before.told),
+        standing=cast("Standing", told),
         title="掲示が取り下げられました",
-        body="Garoonの掲示が削除されたか、非公開になりました。",
+        body=f"もとになったGaroonの掲示は、{why}。",
         observed_at=now,
     )
 

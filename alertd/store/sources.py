@@ -14,6 +14,9 @@ PENDING: Final = ("due", "waiting")
 """What nobody has begun to say: `due` goes at its time unless somebody stops it, `waiting` when they say so."""
 
 
+_changes: Final = observations.c.action.in_(("update", "stand-down"))
+
+
 def add(connection: Connection, source_id: str, values: Row) -> bool:
     """Make a source; False when there is one of that id."""
     return insert_new(connection, sources, {**values, "id": source_id})
@@ -158,11 +161,17 @@ def change_observation(connection: Connection, observation_id: int, values: Row)
 
 
 def pending(connection: Connection, incident_id: str, now: datetime) -> Row | None:
-    """What waits to be said of an incident; not what is due by now, with which somebody may have begun."""
+    """What would begin something and waits to be said; not what is due by now, with which somebody may have begun."""
     waits = (observations.c.state == "waiting") | ((observations.c.state == "due") & (observations.c.due_at > now))
-    query = select(observations).where(observations.c.incident_id == incident_id, waits)
+    query = select(observations).where(observations.c.incident_id == incident_id, waits, ~_changes)
     row = connection.execute(query.order_by(observations.c.id.desc()).limit(1)).first()
     return row._asdict() if row else None
+
+
+def outdate(connection: Connection, incident_id: str) -> None:
+    """Whatever changes something and waits for a person is not to be said any more: something else is."""
+    waits = (observations.c.incident_id == incident_id) & (observations.c.state == "waiting") & _changes
+    connection.execute(update(observations).where(waits).values(state="superseded"))
 
 
 def is_first(connection: Connection, observation: Row, thread_id: str) -> bool:

@@ -185,3 +185,18 @@ async def test_what_is_wrong_is_told_and_nothing_ends_for_it(town: Town, garoon:
         await eventually(is_told, 15, "the fault is shown")
         assert await alerts(town) == [("【緊急】参集", "active", 1, False)]
     garoon.broken = None
+
+
+async def test_what_was_real_ends_where_an_edit_makes_a_drill_of_it(town: Town, garoon: GaroonServer) -> None:
+    topic = garoon.post("【緊急】参集")
+    await until(town, [("【緊急】参集", "active", 1, False)])
+    garoon.edit(topic, by="clerk", subject="【緊急】解散")
+    await eventually(lambda: _waits(town, "other-author"), WITHIN, "whoever may not alert may not update")
+    garoon.edit(topic, subject="【訓練】【緊急】参集")
+    drill, real = ("【訓練】【緊急】参集", "active", 1, True), ("掲示が取り下げられました", "cancelled", 2, False)
+    await until(town, [drill, real])
+
+
+async def _waits(town: Town, reason: str) -> bool:
+    _, page = await town.call("GET", "/observations")
+    return any((each["reason"], each["state"]) == (reason, "waiting") for each in page["items"])

@@ -473,3 +473,34 @@ def test_a_rule_whose_template_cannot_be_filled_is_not_saved(town: Runtime, text
     with pytest.raises(Invalid) as caught:
         rule(town, text)
     assert field in [name for name, _ in caught.value.details]
+
+
+def test_whoever_may_not_alert_may_not_change_an_alert_either(town: Runtime) -> None:
+    rule(town, ALERT + '[rule.when]\nauthors = ["boss"]\n')
+    take(town, "board", [observation(title="避難指示", author="boss")])
+    take(
+        town,
+        "board",
+        [later(2, title="全員帰宅", author="clerk"), later(3, title="解除", kind="withdrawn", author="x")],
+    )
+    assert told(town) == [("避難指示", "active", False)]
+    assert course(town)[1:] == ["update other-author waiting", "stand-down other-author waiting"]
+    # What one of those writes whom the rule names goes by itself, whatever waits.
+    take(town, "board", [later(4, title="高台へ", author="boss")])
+    assert told(town) == [("高台へ", "active", False)]
+    assert [each["state"] for each in kept(town)] == ["done", "superseded", "superseded", "done"]
+    take(town, "board", [later(5, title="解除", kind="withdrawn", author="clerk")])
+    assert settle(town, HAND, kept(town)[-1]["observation"], send=True)["state"] == "done"
+    assert told(town) == [("解除", "cancelled", False)]
+    take(town, "board", [later(6, title="続き", author="boss")])
+    assert course(town)[-1] == "ignore closed done"
+
+
+def test_a_change_that_nobody_said_yes_to_keeps_no_end_from_being_said(town: Runtime) -> None:
+    rule(town, ALERT)
+    # A real alert must not call itself a drill: it waits.
+    take(town, "board", [observation(title="避難指示"), later(2, title="【訓練】避難指示")])
+    assert course(town)[-1] == "update changed waiting"
+    take(town, "board", [later(3, title="解除", kind="withdrawn")])
+    assert told(town) == [("解除", "cancelled", False)]
+    assert [each["state"] for each in kept(town)] == ["done", "superseded", "done"]
