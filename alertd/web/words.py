@@ -193,7 +193,7 @@ _REFUSALS: Final = tuple(
         (r"there is no source '(?P<name>.+)'", marked("There is no source “%(name)s”.")),
         (
             r"(?P<count>\d+) people were not notified there, the last of them (?P<name>\S+): (?P<why>.+)",
-            marked("In their lists there %(count)s people were not notified. The last of them: %(name)s. %(why)s"),
+            marked("Not notified in their lists there: %(count)s. The last of them: %(name)s. %(why)s"),
         ),
         (
             r"people could not be notified there: (?P<why>.+)",

@@ -8,6 +8,7 @@ import pytest
 from alertd.core.roles import Role
 from alertd.service import observing, sources, watching
 from alertd.sources.registry import POLLERS
+from alertd.store import sources as kept_sources
 from alertd.web.words import ACCESS_FIELDS
 from tests.core.test_rules import seen as observation
 from tests.installation import BOSS, actor
@@ -113,6 +114,8 @@ def test_how_a_source_is_asked_is_said_on_its_page(site: Site, enter: Enter) -> 
         ("access-password", "hush-hush"),
         ("access-categories", "5\n7\n"),
         ("access-comment", "true"),
+        ("access-notify_code", "alertd-alerts"),
+        ("access-notify_login", "email"),
         ("every_seconds", "30"),
         ("step", "ask"),
     ]
@@ -131,14 +134,21 @@ def test_how_a_source_is_asked_is_said_on_its_page(site: Site, enter: Enter) -> 
         "login": "alertd",
         "categories": ["5", "7"],
         "comment": True,
-        "notify_code": "",
-        "notify_login": "id",
+        "notify_code": "alertd-alerts",
+        "notify_login": "email",
     }
     assert row["silent_seconds"] == 300
     # The password that is left empty stays as it is.
     changed = [("access-login", "other") if name == "access-login" else (name, value) for name, value in said]
     again = admin.submit(saved, "/sources/board", *(each for each in changed if each[0] != "access-password"))
     assert again.status == 200
+    told = "3 people were not notified there, the last of them p07: Garoon refuses the notification: GRN_CMMN_00105"
+    with site.rt.store.write() as connection:
+        kept_sources.change(connection, "board", {"failed_at": site.rt.now(), "fault": told})
+    assert (
+        "Not notified in their lists there: 3. The last of them: p07. Garoon refuses"
+        in admin.get("/sources/board").text
+    )
     assert "It is not asked yet" in admin.submit(again, "/sources/board", ("step", "rest")).text
     csrf = enter("boss").get("/sources/board").csrf
     assert enter("boss").post("/sources/board", ("csrf", csrf), ("step", "rest")).status == 403
