@@ -22,6 +22,7 @@ from alertd.store.rows import Row
 _LEASE: Final = timedelta(seconds=90)  # longer than the other side may take, in its three goes of 20 seconds
 _EVERY: Final = timedelta(seconds=10)
 _AFTER_FAULT: Final = timedelta(seconds=60)
+_GIVEN_UP: Final = timedelta(days=1)
 _FAULT_MAX: Final = 500
 _PEOPLE_AT_ONCE: Final = 200
 _STRANGERS: Final = 50  # refused one by one, and nobody taken: it is not for who they are
@@ -38,6 +39,7 @@ class Writing:
     outcome: Outcome
     before: Mapping[str, Any] | None
     leased_until: datetime
+    ended_at: datetime | None  # when all was over
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def _take(rt: Runtime, row: Row, now: datetime) -> Writing | None:
         outcome=_outcome(rt, row["reference"], alert, counts, now),
         before=row["written"],
         leased_until=until,
+        ended_at=(alert["closed_at"] or alert["expires_at"]) if _is_over(alert, now) else None,
     )
 
 
@@ -241,12 +244,14 @@ def give_back(rt: Runtime, writing: Writing) -> None:
 
 def end(rt: Runtime, writing: Writing, written: Mapping[str, Any] | None, faults: Sequence[str]) -> None:
     """What was `written` for staff to read, if it was time to, and what the other side did not take: that is shown with
-    the source, and tried again in a while. Otherwise look again soon, and no more once it said that all is over.
+    the source, and tried again in a while, for a day after all was over. Otherwise look again soon, and no more once it
+    said that.
     """
     now = rt.now()
     write_at: datetime | None = now + _EVERY
     if faults:
-        write_at = now + _AFTER_FAULT
+        is_given_up = writing.ended_at is not None and writing.ended_at + _GIVEN_UP < now
+        write_at = None if is_given_up else now + _AFTER_FAULT
     elif next_step(rt, writing) is not None:
         write_at = now
     elif writing.outcome.is_over:

@@ -16,7 +16,7 @@ from alertd.core.observation import Observation, Standing, clean, clean_body, cl
 from alertd.sources import garoon_notice
 from alertd.sources.base import Access, Desk, Fetch, Notice, Outcome, PersonField, Refusal, Unfetched
 from alertd.sources.garoon_rest import Rest
-from alertd.sources.garoon_soap import Soap
+from alertd.sources.garoon_soap import Refused, Soap
 from alertd.sources.garoon_topic import Listed, Topic
 
 KEPT: Final = timedelta(days=30)  # since the last edit: what is edited later than that counts as new
@@ -131,7 +131,13 @@ class Garoon:
         if step <= done:
             return None
         soap = Soap(access.url, access.login, access.password, access.categories, fetch, outcome.now)
-        await soap.add_comment(outcome.incident.removeprefix("garoon:"), _comment(outcome))
+        topic_id = outcome.incident.removeprefix("garoon:")
+        try:
+            await soap.add_comment(topic_id, _comment(outcome))
+        except Refused:
+            # A topic that is gone is left so, whichever way Garoon says that it is.
+            if await _board(access, fetch, outcome.now).topics([topic_id]):
+                raise
         return {"step": step}
 
     async def notify(self, access: GaroonAccess, fetch: Fetch, notice: Notice) -> Refusal | None:

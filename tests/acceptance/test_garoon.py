@@ -147,6 +147,12 @@ async def test_an_urgent_post_its_edit_and_its_removal(town: Town, garoon: Garoo
         return sum("取り下げ" in title for title in titles(town)) == 6
 
     await eventually(all_know, 10, "everybody who had it has its end")
+
+    async def is_tried() -> bool:
+        return [what for what, _ in garoon.asked].count("BulletinAddFollows") >= 2
+
+    await eventually(is_tried, WITHIN, "the board is told that it is over")
+    assert "could not be written there" not in town.log(), "a topic that is gone is no fault"
     assert len(titles(town)) == 18
 
 

@@ -301,3 +301,20 @@ async def test_without_a_code_nobody_is_notified(
     assert posts(garoon) == []
     [topic] = garoon.topics.values()
     assert len(topic.comments) == 1
+
+
+async def test_what_garoon_never_takes_is_tried_for_a_day_after_the_end(
+    rt: Runtime, garoon: GaroonServer, fetch: HttpFetch, time: Clock
+) -> None:
+    inhabit(rt, 1)
+    alert = begin(rt, garoon, comment=True, notify_code="")
+    again(rt, alert, "cancel", "参集は終わりました")
+    garoon.broken = web.Response(status=503)
+    assert await tell(rt, fetch)
+    assert "could not be written there" in fault(rt)
+    time.move(hours=23)
+    assert await tell(rt, fetch)
+    time.move(hours=2)
+    assert await tell(rt, fetch)
+    time.move(days=3)
+    assert not await tell(rt, fetch)

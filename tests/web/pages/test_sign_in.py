@@ -141,9 +141,17 @@ def test_a_form_of_another_session_or_site_is_refused(site: Site, enter: Enter, 
     assert site.counts(alert)["acknowledged"] == 0
 
 
-@pytest.mark.parametrize("path", ["/posts/new", "/alerts/{alert}", "/alerts/{alert}/people"])
+@pytest.mark.parametrize("path", ["/posts/new", "/alerts/{alert}/people", "/alerts/{alert}/report"])
 def test_staff_may_not_write_or_watch(site: Site, enter: Enter, path: str) -> None:
     assert enter("tanaka").get(path.format(alert=site.post())).status == 403
+
+
+def test_the_address_of_an_alert_leads_staff_to_what_they_have_to_answer(site: Site, enter: Enter) -> None:
+    """It stands where everybody reads: in Garoon's comments, in a kintone record."""
+    alert = site.post()
+    shown = enter("tanaka").get(f"/alerts/{alert}")
+    assert (shown.status, shown.path) == (200, f"/me/alerts/{alert}")
+    assert enter("tanaka").get("/alerts/nothing").status == 404
 
 
 def test_the_start_page_is_the_one_that_its_reader_needs(enter: Enter) -> None:
