@@ -167,9 +167,15 @@ def _join(
         there = sources.lock_thread(connection, candidate.thread)
         begun = sources.beginning(connection, there)
         found = joined(decision, words, _sent(begun["draft"]), candidate) if begun is not None else None
-        if found is not None:
+        if found is not None and not _misses_somebody(connection, there, words):
             return {**incident, "thread_id": there["id"]}, in_thread(thread, candidate), found
     return None
+
+
+def _misses_somebody(connection: Connection, thread: Row, words: Words) -> bool:
+    """Whether somebody who is meant has come since the thread's alert was sent."""
+    alert = alerts.get(connection, thread["alert_id"]) if thread["alert_id"] is not None else None
+    return alert is not None and words.audience is not None and alerts.misses(connection, alert, words.audience)
 
 
 def _sent(draft: Row) -> Sent:

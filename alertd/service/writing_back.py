@@ -257,7 +257,8 @@ def end(rt: Runtime, writing: Writing, written: Mapping[str, Any] | None, faults
     elif writing.outcome.is_over:
         write_at = None
     with rt.store.write() as connection:
+        # The source before its incident: what comes of joined sources locks them in this order.
+        _show(connection, writing, faults, now)
         if written is not None:
             sources.note_writing(connection, writing.incident_id, writing.outcome.alert_id, {"written": dict(written)})
         sources.end_writing(connection, writing.incident_id, writing.leased_until, write_at)
-        _show(connection, writing, faults, now)

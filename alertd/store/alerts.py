@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, insert, or_, select, update
 
+from alertd.core.audience import Audience
 from alertd.core.delivery import State
+from alertd.store.people import is_meant
 from alertd.store.rows import Row, among, at_once, in_slices, rows_by
 from alertd.store.schema import (
     acknowledgements,
@@ -145,6 +147,19 @@ def recipient_numbers(connection: Connection, alert_id: str, person_ids: Sequenc
         theirs = (recipients.c.alert_id == alert_id) & among(connection, recipients.c.person_id, some)
         found.update((person_id, number) for person_id, number in at_once(connection, query.where(theirs)))
     return found
+
+
+def misses(connection: Connection, alert: Row, audience: Audience) -> bool:
+    """Whether somebody in an audience has come to it since an alert was sent, and does not have that."""
+    has_it = exists().where(
+        recipients.c.alert_id == alert["id"],
+        recipients.c.person_id == people.c.id,
+        recipients.c.part == "audience",
+    )
+    missed = select(people.c.id).where(
+        *is_meant(connection, audience), people.c.version > alert["people_version"], ~has_it
+    )
+    return connection.execute(missed.limit(1)).first() is not None
 
 
 def audience_of(

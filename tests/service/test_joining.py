@@ -231,6 +231,15 @@ def test_a_rule_that_does_not_alert_says_nothing_to_those_who_were_alerted(town:
     assert take(town, tsunami("agency", 2, kind="withdrawn")) == ["stand-down withdrawn"]
 
 
+def test_who_has_come_since_hears_of_it_too(town: Runtime) -> None:
+    sources.save_book(town, BOSS, JOIN)
+    take(town, tsunami("agency"))
+    move_in(town, "taro", phone="090-0000-0009")
+    assert take(town, says("board", known_as=(EVENT,))) == ["update joined"], "who has only moved has it already"
+    move_in(town, "saburo", phone="090-0000-0003")
+    assert take(town, says("prefecture", known_as=(EVENT,))) == ["alert rule"]
+
+
 def test_what_was_called_off_is_joined_by_nothing(town: Runtime) -> None:
     sources.save_book(town, BOSS, JOIN)
     take(town, tsunami("agency"))

