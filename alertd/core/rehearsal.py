@@ -98,11 +98,16 @@ class Rehearsal:
     """
 
     def __init__(
-        self, rules: Sequence[Rule], templates: Mapping[str, Template] | None = None, joins: Sequence[Join] = ()
+        self,
+        rules: Sequence[Rule],
+        templates: Mapping[str, Template] | None = None,
+        joins: Sequence[Join] = (),
+        own: str = "",
     ) -> None:
         self._rules = rules
         self._templates = templates or {}
         self._joins = joins
+        self._own = own
         self._joining = Joining()
         self._cases: dict[Incident, _Case] = {}
         self._shared: list[_Shared] = []  # the latest last; what people are alerted of, and may be joined
@@ -122,7 +127,7 @@ class Rehearsal:
         thread = self._as_of(case, observation, now)
         rule = match(observation, source, self._rules)
         recent = sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0
-        decision = decide(observation, source, self._rules, thread, recent)
+        decision = decide(observation, source, self._rules, thread, recent, self._own)
         found = self._join(case, observation, thread, decision, now)
         if found is not None:
             case.shared, thread, decision = found

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     SIGNED = "signed"
     NO_RULE = "no-rule"
     UNSIGNED = "unsigned"
+    OWN = "own"
     TEST = "test"
     DRILL_IGNORED = "drill-ignored"
     REPEATED = "repeated"
@@ -82,6 +83,7 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
     Reason.UNSIGNED: Bilingual(
         "the rule for it asks for a signature, and it has none", "当てはまる規則は署名を求めているが、署名がない"
     ),
+    Reason.OWN: Bilingual("it is an alert of ours that has come back", "こちらが発信した警報が戻ってきたもの"),
     Reason.TEST: Bilingual("its sender says that it is a test of the line", "発信元が「試験」としている"),
     Reason.DRILL_IGNORED: Bilingual("its sender says that it is a drill", "発信元が「訓練」としている"),
     Reason.REPEATED: Bilingual("it came before", "すでに受け取ったもの"),
@@ -194,7 +196,7 @@ class Decision:
 def followed(thread: Thread, observation: Observation, decision: Decision) -> Thread:
     """The thread after a decision was carried out."""
     seen = thread.seen | {(observation.id, observation.version)}
-    if decision.reason in (Reason.REPEATED, Reason.OLDER, Reason.TEST):
+    if decision.reason in (Reason.REPEATED, Reason.OLDER, Reason.TEST, Reason.OWN):
         return replace(thread, seen=seen)
     later = replace(thread, seen=seen, version=observation.version)
     if decision.reason is Reason.CLOSED:
@@ -217,11 +219,18 @@ def followed(thread: Thread, observation: Observation, decision: Decision) -> Th
 
 
 def decide(
-    observation: Observation, source: str, rules: Sequence[Rule], thread: Thread, alerts_in_hour: int = 0
+    observation: Observation,
+    source: str,
+    rules: Sequence[Rule],
+    thread: Thread,
+    alerts_in_hour: int = 0,
+    own: str = "",
 ) -> Decision:
     """What becomes of an observation from `source`. `alerts_in_hour`: how many the rule that matches has sent in the
-    hour before.
+    hour before. `own`: as whose our own alerts are published.
     """
+    if own and observation.author == own:
+        return Decision(Action.IGNORE, Reason.OWN)
     if (observation.id, observation.version) in thread.seen:
         return Decision(Action.IGNORE, Reason.REPEATED)
     if thread.version is not None and observation.version <= thread.version:

@@ -12,7 +12,7 @@ from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread,
 from alertd.core.observation import Observation, clean
 from alertd.core.rules import CAP_TIME, Action, Decision, Rule, Thread, decide, followed, match
 from alertd.core.wording import Words, calls, word
-from alertd.service import views
+from alertd.service import publishing, views
 from alertd.service.acting import act
 from alertd.service.asking import ring, tell_waiting
 from alertd.service.rule_book import RuleBook, parse_book
@@ -85,7 +85,7 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
             thread = replace(thread, seen=frozenset({(observation.id, observation.version)}))
         rule = match(observation, source_id, book.rules)
         recent = sources.count_alerts(connection, source_id, rule.name, now - CAP_TIME) if rule is not None else 0
-        decision = decide(observation, source_id, book.rules, thread, recent)
+        decision = decide(observation, source_id, book.rules, thread, recent, publishing.sender(rt))
         if is_known:
             return Taken(observation, decision, None)
         joined = _join(connection, rt, incident, book.joins, observation, thread, decision)

@@ -26,7 +26,7 @@ def read_message(rt: Runtime, alert_id: str, revision: int | None = None) -> byt
         raise NotFound(f"there is no such revision of an alert {alert_id!r}")
     earlier = [_said(alert_id, each) for each in said if each["revision"] < wanted["revision"]]
     return cap.message(
-        _content(rt, row, wanted), earlier, sender=_sender(rt), zone=rt.zone, url=f"{rt.public_url}/alerts/{alert_id}"
+        _content(rt, row, wanted), earlier, sender=sender(rt), zone=rt.zone, url=f"{rt.public_url}/alerts/{alert_id}"
     )
 
 
@@ -64,6 +64,6 @@ def _content(rt: Runtime, row: Row, said: Row) -> Content:
     return posting.content_of(rt, then)
 
 
-def _sender(rt: Runtime) -> str:
+def sender(rt: Runtime) -> str:
     """Who speaks, as section 3.2.1 wants it: unique, and without spaces or commas."""
     return f"alertd@{urlsplit(rt.public_url).hostname or 'localhost'}"

@@ -46,3 +46,17 @@ async def test_what_is_not_there_or_not_theirs(town: Town) -> None:
     test = (await town.call("staff", "POST", "/me/test")).body["alert"]["id"]
     assert (await fetch(town, "admin", f"/alerts/{test}/cap")).status == 404
     assert test not in (await fetch(town, "admin", "/alerts.atom")).raw.decode()
+
+
+async def test_what_we_have_said_ourselves_is_no_news(town: Town) -> None:
+    """Somebody passes our feed on, and one of our sources is theirs: no alert begets itself."""
+    made = await town.call("admin", "POST", "/sources", {"id": "prefecture", "kind": "cap"})
+    text = '[[rule]]\nname = "all"\nsource = "prefecture"\ndo = "alert"\naudience = { everyone = true }\n'
+    assert (await town.call("admin", "PUT", "/rules", {"text": text})).status == 200
+    alert = (await town.post())["alert"]["id"]
+    ours = (await fetch(town, "viewer", f"/alerts/{alert}/cap")).raw
+    sent = {"Authorization": f"Bearer {made.body['secret']}", "Content-Type": "application/cap+xml"}
+    back = await town.raw("POST", "/api/v1/sources/prefecture", headers=sent, data=ours)
+    [item] = back.body["items"]
+    assert (item["action"], item["reason"]) == ("ignore", "own")
+    assert len((await town.call("viewer", "GET", "/alerts")).body["items"]) == 1
