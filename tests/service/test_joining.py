@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from alertd.core.alert import Ask, Choice
 from alertd.core.audience import Audience
+from alertd.core.errors import Invalid
 from alertd.core.escalation import Plan, Step
 from alertd.core.observation import Area, Observation
 from alertd.core.rehearsal import Rehearsal
@@ -208,6 +209,12 @@ def test_only_what_somebody_joined_and_names_the_same(
     sources.save_book(town, BOSS, text)
     first = replace(tsunami("agency"), known_as=(EVENT, "https://agency.example/1"))
     assert take(town, first, says("board", **{"known_as": (EVENT,), **post})) == ["alert rule", became]
+
+
+def test_a_join_is_of_sources_that_are_there(town: Runtime) -> None:
+    with pytest.raises(Invalid) as caught:
+        sources.save_book(town, BOSS, JOIN.replace('"prefecture"]', '"prefecture", "nobody"]'))
+    assert caught.value.details == [("join.0.sources", "there is no source 'nobody'")]
 
 
 def test_drills_join_drills(town: Runtime) -> None:

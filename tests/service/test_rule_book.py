@@ -4,6 +4,7 @@ import pytest
 
 from alertd.core.audience import Audience
 from alertd.core.errors import Invalid
+from alertd.core.joining import Join
 from alertd.core.rules import Rule, When
 from alertd.service.rule_book import RuleBook, parse_book
 
@@ -27,6 +28,14 @@ name = "rest"
 source = "jma"
 do = "board"
 """
+JOINED = """
+[[join]]
+name = "津波"
+sources = ["jma", "board"]
+words = ["津波"]
+within_minutes = 30
+leads = ["jma"]
+"""
 
 
 def test_a_book_is_read_in_its_order() -> None:
@@ -44,6 +53,9 @@ def test_a_book_is_read_in_its_order() -> None:
         Rule(name="rest", source="jma", do="board"),
     )
     assert parse_book("") == RuleBook()
+    assert parse_book(JOINED).joins == (Join("津波", ("jma", "board"), ("津波",), 30, ("jma",)),)
+    shortest = '[[join]]\nname = "a"\nsources = ["b", "c"]'
+    assert parse_book(shortest).joins == (Join("a", ("b", "c"), (), 60, ()),)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +83,27 @@ def test_a_fault_is_named_by_its_place(before: str, after: str, field: str) -> N
     with pytest.raises(Invalid) as caught:
         parse_book(TSUNAMI.replace(before, after, 1))
     assert [name for name, _ in caught.value.details] == [field]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        ('name = "津波"', 'name = " "', "join.0.name"),
+        ('sources = ["jma", "board"]', 'sources = ["jma"]', "join.0.sources"),
+        ('sources = ["jma", "board"]', 'sources = ["jma", "board", "jma"]', "join.0.sources"),
+        ('words = ["津波"]', 'words = [" "]', "join.0.words"),
+        ("within_minutes = 30", "within_minutes = 0", "join.0.within_minutes"),
+        ("within_minutes = 30", "within_minutes = 1441", "join.0.within_minutes"),
+        ("within_minutes = 30", "within_minutes = 1.5", "join.0.within_minutes"),
+        ('leads = ["jma"]', 'leads = ["cap"]', "join.0.leads"),
+        ("leads = ", "leeds = ", "join.0.leeds"),
+    ],
+)
+def test_a_fault_of_a_join_is_named_by_its_place(before: str, after: str, field: str) -> None:
+    assert before in JOINED
+    with pytest.raises(Invalid) as caught:
+        parse_book(TSUNAMI + JOINED.replace(before, after, 1))
+    assert [name for name, _ in caught.value.details][:1] == [field]
 
 
 def test_a_book_has_an_end() -> None:
