@@ -214,7 +214,7 @@ def test_only_what_somebody_joined_and_names_the_same(
 def test_a_join_is_of_sources_that_are_there(town: Runtime) -> None:
     with pytest.raises(Invalid) as caught:
         sources.save_book(town, BOSS, JOIN.replace('"prefecture"]', '"prefecture", "nobody"]'))
-    assert caught.value.details == [("join.0.sources", "there is no source 'nobody'")]
+    assert list(caught.value.details) == [("join.0.sources", "there is no source 'nobody'")]
 
 
 def test_drills_join_drills(town: Runtime) -> None:
