@@ -98,16 +98,11 @@ class Rehearsal:
     """
 
     def __init__(
-        self,
-        rules: Sequence[Rule],
-        templates: Mapping[str, Template] | None = None,
-        joins: Sequence[Join] = (),
-        own: str = "",
+        self, rules: Sequence[Rule], templates: Mapping[str, Template] | None = None, joins: Sequence[Join] = ()
     ) -> None:
         self._rules = rules
         self._templates = templates or {}
         self._joins = joins
-        self._own = own
         self._joining = Joining()
         self._cases: dict[Incident, _Case] = {}
         self._shared: list[_Shared] = []  # the latest last; what people are alerted of, and may be joined
@@ -127,7 +122,7 @@ class Rehearsal:
         thread = self._as_of(case, observation, now)
         rule = match(observation, source, self._rules)
         recent = sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0
-        decision = decide(observation, source, self._rules, thread, recent, self._own)
+        decision = decide(observation, source, self._rules, thread, recent)
         found = self._join(case, observation, thread, decision, now)
         if found is not None:
             case.shared, thread, decision = found

@@ -105,13 +105,12 @@ class Replay:
         templates: Mapping[str, Template],
         starts_at: datetime | None = None,
         joins: Sequence[Join] = (),
-        own: str = "",
     ) -> None:
         self.observations = 0
         self.tally: Counter[str] = Counter()  # updates, stand-downs, board posts, and what became of drafts
         self.ignored: Counter[Reason] = Counter()
         self.events: list[Event] = []
-        self._rehearsal = Rehearsal(rules, templates, joins, own)
+        self._rehearsal = Rehearsal(rules, templates, joins)
         self._zone = zone
         self._templates = templates
         self._reach = reach

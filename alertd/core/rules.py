@@ -224,12 +224,13 @@ def decide(
     rules: Sequence[Rule],
     thread: Thread,
     alerts_in_hour: int = 0,
-    own: str = "",
+    *,
+    is_own: bool = False,
 ) -> Decision:
     """What becomes of an observation from `source`. `alerts_in_hour`: how many the rule that matches has sent in the
-    hour before. `own`: as whose our own alerts are published.
+    hour before. `is_own`: it is an alert of ours.
     """
-    if own and observation.author == own:
+    if is_own:
         return Decision(Action.IGNORE, Reason.OWN)
     if (observation.id, observation.version) in thread.seen:
         return Decision(Action.IGNORE, Reason.REPEATED)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from alertd.core.alert import DRILL_MARK, REVISION_MARK, TITLE_MAX, RevisionKind, said_expiry
 from alertd.core.audience import Audience
 from alertd.core.errors import Conflict, Invalid, NotFound
@@ -65,20 +67,29 @@ def act(rt: Runtime, observation_id: int) -> None:
     with rt.store.write() as connection:
         sources.change_observation(connection, observation_id, {**done, "state": "done", "fault": None})
         if done["alert_id"] is not None:
-            incident = sources.lock_incident(connection, observation["incident_id"])
-            changes: dict[str, Any] = {"write_at": rt.now()}
-            if thread["alert_id"] != done["alert_id"]:
-                changes["written"] = None  # of another alert
-            there = sources.lock_thread(connection, thread["id"])
-            if observation["draft"]["joins"] and "post_id" in done:
-                # Not the alert of the others, whom it was to join.
-                thread_id, told = rt.new_id(), Action.ALERT
-                sources.add_thread(connection, thread_id, rt.now())
-            else:
-                # What came meanwhile may have told already that it is over.
-                thread_id, told = thread["id"], Action.ALERT if there["told"] == Action.DRAFT else there["told"]
-            sources.change_incident(connection, incident["id"], {**changes, "thread_id": thread_id})
-            sources.change_thread(connection, thread_id, {"alert_id": done["alert_id"], "told": told})
+            _note(connection, rt, observation, thread, done)
+
+
+def _note(connection: Connection, rt: Runtime, observation: Row, thread: Row, done: Mapping[str, Any]) -> None:
+    """Keep by which alert people know of it now."""
+    incident = sources.lock_incident(connection, observation["incident_id"])
+    changes: dict[str, Any] = {"write_at": rt.now()}
+    if thread["alert_id"] != done["alert_id"]:
+        changes["written"] = None  # of another alert
+    is_end = observation["content"]["kind"] == "withdrawn" and incident["version"] == observation["version"]
+    if is_end and observation["reason"] == Reason.OTHER_AUTHOR:
+        changes["observation"] = None  # as somebody has said by now
+    there = sources.lock_thread(connection, thread["id"])
+    if observation["draft"]["joins"] and "post_id" in done:
+        # Not the alert of the others, whom it was to join.
+        thread_id, told = rt.new_id(), Action.ALERT
+        sources.add_thread(connection, thread_id, rt.now())
+        changes["thread_id"] = thread_id
+    else:
+        # What came meanwhile may have told already that it is over.
+        thread_id, told = thread["id"], Action.ALERT if there["told"] == Action.DRAFT else there["told"]
+    sources.change_incident(connection, incident["id"], changes)
+    sources.change_thread(connection, thread_id, {"alert_id": done["alert_id"], "told": told})
 
 
 def _begin(rt: Runtime, observation_id: int) -> tuple[Row, Row] | None:

@@ -85,7 +85,8 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
             thread = replace(thread, seen=frozenset({(observation.id, observation.version)}))
         rule = match(observation, source_id, book.rules)
         recent = sources.count_alerts(connection, source_id, rule.name, now - CAP_TIME) if rule is not None else 0
-        decision = decide(observation, source_id, book.rules, thread, recent, publishing.sender(rt))
+        is_own = publishing.is_ours(connection, rt, observation.id)
+        decision = decide(observation, source_id, book.rules, thread, recent, is_own=is_own)
         if is_known:
             return Taken(observation, decision, None)
         joined = _join(connection, rt, incident, book.joins, observation, thread, decision)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sqlalchemy import Connection
+
 from alertd.core import cap
 from alertd.core.alert import Content
 from alertd.core.cap import Entry, Said
@@ -26,7 +28,7 @@ def read_message(rt: Runtime, alert_id: str, revision: int | None = None) -> byt
         raise NotFound(f"there is no such revision of an alert {alert_id!r}")
     earlier = [_said(alert_id, each) for each in said if each["revision"] < wanted["revision"]]
     return cap.message(
-        _content(rt, row, wanted), earlier, sender=sender(rt), zone=rt.zone, url=f"{rt.public_url}/alerts/{alert_id}"
+        _content(rt, row, wanted), earlier, sender=_sender(rt), zone=rt.zone, url=f"{rt.public_url}/alerts/{alert_id}"
     )
 
 
@@ -64,6 +66,13 @@ def _content(rt: Runtime, row: Row, said: Row) -> Content:
     return posting.content_of(rt, then)
 
 
-def sender(rt: Runtime) -> str:
+def is_ours(connection: Connection, rt: Runtime, reference: str) -> bool:
+    """Whether a CAP message, named as in `references`, is a revision of an alert of this very installation."""
+    author, _, rest = reference.partition(",")
+    alert_id, dot, _ = rest.partition(",")[0].rpartition(".")
+    return bool(dot) and author == _sender(rt) and alerts.get(connection, alert_id) is not None
+
+
+def _sender(rt: Runtime) -> str:
     """Who speaks, as section 3.2.1 wants it: unique, and without spaces or commas."""
     return f"alertd@{urlsplit(rt.public_url).hostname or 'localhost'}"

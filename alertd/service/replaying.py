@@ -13,7 +13,6 @@ from alertd.core.observation import Observation
 from alertd.core.rehearsal import Joining
 from alertd.core.replay import Event, Reach, Replay, Tally, is_night
 from alertd.core.rules import Action
-from alertd.service import publishing
 from alertd.service.rehearsal import read_messages
 from alertd.service.rule_book import RuleBook, parse_book
 from alertd.service.runtime import Runtime
@@ -142,7 +141,7 @@ def _playing(connection: Connection, rt: Runtime, book: RuleBook, start: datetim
     known = all_templates(connection)
     used = [known[rule.template].audience for rule in book.rules if rule.template in known]
     audiences = {*used, *(rule.audience for rule in book.rules), Audience(everyone=True)}
-    return Replay(book.rules, _reach(connection, audiences), rt.zone, known, start, book.joins, publishing.sender(rt))
+    return Replay(book.rules, _reach(connection, audiences), rt.zone, known, start, book.joins)
 
 
 def _reach(connection: Connection, audiences: Iterable[Audience | None]) -> Reach:

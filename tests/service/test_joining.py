@@ -268,6 +268,14 @@ def test_what_begins_again_is_an_alert_of_its_own(town: Runtime) -> None:
     assert told(town)[1] == ("解除", "cancelled", False)
 
 
+def test_an_end_that_somebody_said_yes_to_holds_nothing(town: Runtime) -> None:
+    sources.save_book(town, BOSS, book(board='audience = { everyone = true }\nwhen = { authors = ["boss"] }'))
+    take(town, tsunami("agency"), says("board", known_as=(EVENT,), author="boss"))
+    assert take(town, says("board", 2, kind="withdrawn", author="clerk")) == ["update other-author"]
+    settle(town, HAND, kept(town)[-1]["observation"], send=True)
+    assert take(town, says("agency", 2, kind="withdrawn")) == ["stand-down withdrawn"]
+
+
 def test_what_has_said_that_it_is_over_may_come_back(town: Runtime) -> None:
     sources.save_book(town, BOSS, JOIN)
     take(town, tsunami("agency"), says("board", known_as=(EVENT,)), says("board", 2, kind="withdrawn"))

@@ -492,8 +492,8 @@ def test_whoever_may_not_alert_may_not_change_an_alert_either(town: Runtime) -> 
     take(town, "board", [later(5, title="解除", kind="withdrawn", author="clerk")])
     assert settle(town, HAND, kept(town)[-1]["observation"], send=True)["state"] == "done"
     assert told(town) == [("解除", "cancelled", False)]
-    take(town, "board", [later(6, title="続き", author="boss")])
-    assert course(town)[-1] == "ignore closed done"
+    take(town, "board", [later(6, title="また避難", author="boss")])
+    assert course(town)[-1] == "alert rule done"
 
 
 def test_a_change_that_nobody_said_yes_to_keeps_no_end_from_being_said(town: Runtime) -> None:
