@@ -150,11 +150,13 @@ class Rehearsal:
         thread = replace(case.thread, seen=frozenset({this}) if this in case.seen else frozenset())
         if shared is None:
             return thread
+        if shared.told is None or shared.is_over(now):
+            return replace(thread, told=None, others=(), held=False)
         voices = [each.voice(shared, now) for each in shared.cases if each is not case]
         others = [voice for voice in voices if voice is not None]
         return replace(
             thread,
-            told=None if shared.is_over(now) else shared.told,
+            told=shared.told,
             others=tuple(voice.observation for voice in others),
             held=is_held(self._joins, case.incident[0], [voice.source for voice in others]),
         )

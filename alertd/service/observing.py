@@ -126,6 +126,9 @@ def _thread(connection: Connection, incident: Row, joins: Sequence[Join], now: d
         alert = alerts.get(connection, there["alert_id"])
         if alert is None or alert["state"] != "active" or alert["expires_at"] <= now:
             told = None
+    if told is None:
+        # What others said of an alert that is over keeps nothing from beginning anew.
+        return known
     others = [
         voice
         for voice in _voices(sources.in_threads(connection, [there["id"]]), now)

@@ -274,6 +274,22 @@ def test_an_end_that_somebody_said_yes_to_holds_nothing(town: Runtime) -> None:
     assert take(town, says("board", 2, kind="withdrawn", author="clerk")) == ["update other-author"]
     settle(town, HAND, kept(town)[-1]["observation"], send=True)
     assert take(town, says("agency", 2, kind="withdrawn")) == ["stand-down withdrawn"]
+def test_what_others_had_said_of_an_alert_that_is_over_keeps_no_rise_from_being_told(town: Runtime) -> None:
+    sources.save_book(town, BOSS, JOIN)
+    take(town, tsunami("agency", rank=4), tsunami("prefecture", rank=2))
+    [alert] = watching.read_alerts(town, BOSS, before=None, limit=5)
+    revising.revise(town, HAND, alert["id"], Revision("cancel", "終わり", "", ask_again=False), "k")
+    assert take(town, tsunami("prefecture", 2, rank=4, title="大津波警報")) == ["alert worse"]
+    assert told(town)[1:] == [("大津波警報", "active", False)]
+
+
+def test_a_rehearsal_has_no_others_of_an_alert_that_is_over() -> None:
+    kept = parse_book(JOIN)
+    rehearsal = Rehearsal(kept.rules, joins=kept.joins)
+    rehearsal.take("agency", tsunami("agency", rank=4))
+    rehearsal.take("prefecture", tsunami("prefecture", rank=2))
+    rise = tsunami("prefecture", 2, rank=4)
+    assert rehearsal.step("prefecture", rise, NOW + timedelta(hours=30)).decision.action is Action.ALERT
 
 
 def test_what_has_said_that_it_is_over_may_come_back(town: Runtime) -> None:
