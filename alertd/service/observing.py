@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from alertd.core.audience import Audience
 from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, clean
-from alertd.core.rules import CAP_TIME, Action, Decision, Rule, Thread, decide, followed, match
+from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
 from alertd.core.wording import Words, calls, word
 from alertd.service import publishing, views
 from alertd.service.acting import act
@@ -172,6 +172,9 @@ def _join(
         begun = sources.beginning(connection, there)
         found = joined(decision, words, _sent(begun["draft"]), candidate) if begun is not None else None
         if found is not None and not _misses_somebody(connection, there, words):
+            if there["alert_id"] is None and found.action is Action.IGNORE:
+                # What others are about to say may be refused yet.
+                found = replace(found, action=Action.UPDATE, reason=Reason.JOINED)
             return {**incident, "thread_id": there["id"]}, in_thread(thread, candidate), found
     return None
 

@@ -292,6 +292,22 @@ def test_a_rehearsal_has_no_others_of_an_alert_that_is_over() -> None:
     assert rehearsal.step("prefecture", rise, NOW + timedelta(hours=30)).decision.action is Action.ALERT
 
 
+def test_what_is_refused_to_another_source_is_said_by_whoever_said_as_much(town: Runtime, clock: Clock) -> None:
+    sources.save_book(town, BOSS, JOIN)
+    take(town, tsunami("agency"))
+    # As it is kept before anybody has begun to say it.
+    with town.store.write() as connection:
+        connection.execute(update(schema.observations).values(state="due", alert_id=None))
+        connection.execute(update(schema.threads).values(alert_id=None))
+    assert take(town, tsunami("prefecture", title="津波警報")) == ["update joined"]
+    with town.store.write() as connection:
+        refused = schema.observations.c.source_id == "agency"
+        connection.execute(update(schema.observations).where(refused).values(state="waiting", due_at=None))
+    clock.move(minutes=1)
+    act_due(town)
+    assert told(town)[-1] == ("津波警報", "active", False)
+
+
 def test_what_has_said_that_it_is_over_may_come_back(town: Runtime) -> None:
     sources.save_book(town, BOSS, JOIN)
     take(town, tsunami("agency"), says("board", known_as=(EVENT,)), says("board", 2, kind="withdrawn"))
