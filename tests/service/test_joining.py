@@ -274,6 +274,8 @@ def test_an_end_that_somebody_said_yes_to_holds_nothing(town: Runtime) -> None:
     assert take(town, says("board", 2, kind="withdrawn", author="clerk")) == ["update other-author"]
     settle(town, HAND, kept(town)[-1]["observation"], send=True)
     assert take(town, says("agency", 2, kind="withdrawn")) == ["stand-down withdrawn"]
+
+
 def test_what_others_had_said_of_an_alert_that_is_over_keeps_no_rise_from_being_told(town: Runtime) -> None:
     sources.save_book(town, BOSS, JOIN)
     take(town, tsunami("agency", rank=4), tsunami("prefecture", rank=2))
