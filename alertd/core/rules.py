@@ -276,7 +276,9 @@ def _follow(
     rule = next((rule for rule in rules if rule.source == source and rule.name == thread.rule), None)
     decision = _followed_up(observation, source, rules, thread, rule, alerts_in_hour)
     changes = decision.action in (Action.UPDATE, Action.STAND_DOWN)
-    if changes and rule is not None and observation.author and not _one_of(rule.when.authors, observation.author):
+    # Of what is gone a source need not know by whom; whoever says something else must be known.
+    has_author = bool(observation.author) or observation.kind != "withdrawn"
+    if changes and rule is not None and has_author and not _one_of(rule.when.authors, observation.author):
         return replace(decision, reason=Reason.OTHER_AUTHOR)
     return decision
 

@@ -5,7 +5,7 @@ The board itself knows no urgency: rules know it by category, by a prefix of the
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
@@ -174,9 +174,9 @@ def _observe(seen: dict[str, _Seen], topic: Topic | None, topic_id: str, now: da
     found = [_observation(topic, version, seen[topic_id])] if told else []
     if before is not None and before.told and before.told != told:
         # A drill and the same for real are two things: the one ends where the other begins.
-        found.insert(
-            0, _withdrawn(topic_id, _version(version, edit), before.told, "書き換えられて区分が変わりました", now)
-        )
+        why = "書き換えられて区分が変わりました"
+        end = _withdrawn(topic_id, _version(version, edit), before.told, why, now)
+        found.insert(0, replace(end, author=clean(topic.editor, 200)))
     return found
 
 

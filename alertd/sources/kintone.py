@@ -244,7 +244,8 @@ class _Look:
         self._memory.seen[record.id] = _Seen(record.revision, digest, told, at)
         if before.told and before.told != said.standing:
             # A drill and the same for real are two things: the one ends where the other begins.
-            return [self._withdrawn(record.id, before, record.revision, "区分が変わりました"), said]
+            end = self._withdrawn(record.id, before, record.revision, "区分が変わりました")
+            return [replace(end, author=said.author), said]
         return [said]
 
     def _say(self, record: Record, before: _Seen) -> Observation:

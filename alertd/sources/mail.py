@@ -30,6 +30,7 @@ _REFERENCES_MAX: Final = 100
 _TEXT_MAX: Final = 400_000  # bytes of text that are looked at
 _NAMES_MAX: Final = 20
 _NAME_MAX: Final = 200
+_NOBODY: Final = "(no From)"  # no address: none that a rule names
 _LATE_MOST: Final = timedelta(days=1)  # between Date and our own mail server
 _FAST_MOST: Final = timedelta(minutes=5)  # that a sender's clock may be
 _YEARS: Final = range(2000, 9000)
@@ -107,7 +108,7 @@ def _observation(letter: _Letter) -> Observation:
         or "（件名なし）",
         body=clean_body("\n\n".join(filter(None, lines))),
         observed_at=_observed_at(letter, came_at),
-        author=letter.author,
+        author=letter.author or _NOBODY,
         references=letter.references,
         fields={"attachments": ", ".join(letter.attached)} if letter.attached else {},
     )

@@ -203,6 +203,14 @@ async def test_what_was_real_ends_where_an_edit_makes_a_drill_of_it(town: Town, 
     await until(town, [drill, real])
 
 
+async def test_whoever_may_not_alert_ends_nothing_by_calling_it_a_drill(town: Town, garoon: GaroonServer) -> None:
+    topic = garoon.post("【緊急】参集")
+    await until(town, [("【緊急】参集", "active", 1, False)])
+    garoon.edit(topic, by="clerk", subject="【訓練】【緊急】参集")
+    await eventually(lambda: _waits(town, "other-author"), WITHIN, "the end waits for a yes")
+    assert await alerts(town) == [("【緊急】参集", "active", 1, False)]
+
+
 async def _waits(town: Town, reason: str) -> bool:
     _, page = await town.call("GET", "/observations")
     return any((each["reason"], each["state"]) == (reason, "waiting") for each in page["items"])

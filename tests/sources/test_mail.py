@@ -56,6 +56,12 @@ def test_a_mail_says_what_stands_in_it() -> None:
     assert (found.severity, found.signed_by, found.references) == ("unknown", "", ())
 
 
+def test_whoever_leaves_out_who_they_are_is_nobody_that_a_rule_names() -> None:
+    for sender in ("", "undisclosed", "<>"):
+        end = one(mail("【解除】川があふれました", From=sender, In_Reply_To="<a@river.example>", Message_ID="<b@x>"))
+        assert (end.kind, end.author) == ("withdrawn", "(no From)" if sender != "undisclosed" else "undisclosed")
+
+
 def test_what_follows_belongs_to_the_first() -> None:
     first = one(mail())
     second = one(mail("続報", Message_ID="<b@river.example>", In_Reply_To="<a@river.example>"))
