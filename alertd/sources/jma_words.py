@@ -168,6 +168,12 @@ _INTENSITY_WORDS: Final[Mapping[str, str]] = {
 NANKAI: Final = (("巨大地震警戒", "extreme"), ("巨大地震注意", "severe"), ("調査中", "moderate"))
 
 _LEVEL: Final = r"レベル ?[1-5]"
+# The same as others write it: レベル五, レベルⅤ (V, once it is in one width), レベルは5, level 5.
+_LEVEL_OTHERWISE: Final = re.compile(
+    r"(?:レベル|\blevel)(?:\s|[:=-]){0,3}は?\s{0,3}(?:([1-5])(?![0-9])|([二三四五]|IV|V(?![A-Za-z])|I{2,3}(?![A-Za-z])))",
+    re.IGNORECASE,
+)
+_DEGREES: Final[Mapping[str, int]] = {"二": 2, "三": 3, "四": 4, "五": 5, "II": 2, "III": 3, "IV": 4, "V": 5}
 # Words that name level 5 (and 4) without its number.
 _LEVEL_WORDS: Final[Mapping[str, int]] = {
     "特別警報": 5,
@@ -273,13 +279,17 @@ def intensity_of(text: str) -> str:
     return words if words in INTENSITY else _INTENSITY_WORDS.get(words, "")
 
 
+def _as_usual(found: re.Match[str]) -> str:
+    return f"レベル{found[1] or _DEGREES[found[2].upper()]}"
+
+
 def level_in(texts: Iterable[str]) -> int:
     """The highest warning level (1 to 5) that texts name as being in force; 0 where they name none.
 
     What denies one in the same breath does not name it: lifted, lowered, changed to another, only possible. Whatever
     is in doubt counts: a level too high is seen by whoever reads it, one too low by nobody.
     """
-    text = plain("\n".join(texts))[:_TEXT_MAX]
+    text = _LEVEL_OTHERWISE.sub(_as_usual, plain("\n".join(texts))[:_TEXT_MAX])
     levels = [int(level) for level in _MOVED.findall(text)]
     for denial in _DENIALS:
         text = denial.sub("■", text)
