@@ -496,6 +496,15 @@ def test_whoever_may_not_alert_may_not_change_an_alert_either(town: Runtime) -> 
     assert course(town)[-1] == "alert rule done"
 
 
+def test_whoever_does_not_say_who_they_are_changes_nothing(town: Runtime) -> None:
+    rule(town, ALERT + '[rule.when]\nauthors = ["boss"]\n')
+    take(town, "board", [observation(title="避難指示", author="boss"), later(2, title="全員帰宅", author="")])
+    assert course(town)[1:] == ["update other-author waiting"]
+    # Who has removed something its source may not know.
+    take(town, "board", [later(3, title="解除", kind="withdrawn", author="")])
+    assert told(town) == [("解除", "cancelled", False)]
+
+
 def test_a_change_that_nobody_said_yes_to_keeps_no_end_from_being_said(town: Runtime) -> None:
     rule(town, ALERT)
     # A real alert must not call itself a drill: it waits.
