@@ -125,7 +125,7 @@ class PollerProcess:
             except Unfetched as error:
                 faults.append(f"people could not be notified there: {error}")
             try:
-                if writing.access.writes_back():
+                if writing.access.writes_back() and not writing.is_branch:
                     told = cast("WritesBack", writing.poller)
                     written = await told.write_back(writing.access, self._fetch, writing.outcome, writing.before)
             except Unfetched as error:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from alertd.core.alert import DEFAULT_LIFE, said_expiry
+from alertd.core.audience import Audience
 from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, Standing
-from alertd.core.rules import CAP_TIME, Action, Decision, Rule, Thread, decide, followed, match
+from alertd.core.rules import CAP_TIME, UNHEARD, Action, Decision, Rule, Thread, decide, followed, match, widened
 from alertd.core.template import Template
 from alertd.core.wording import Words, word
 
@@ -35,14 +36,16 @@ class Joining:
         return found
 
 
-Incident = tuple[str, str, Standing, bool]
-"""A source, its reference, the side on which it is, and whether it is signed."""
+Incident = tuple[str, str, Standing, bool, str]
+"""A source, its reference, the side on which it is, whether it is signed, and its branch: the rule, if another one
+alerted more people.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What would become of one observation. `goes_at`: when what it begins, or joins before it went out, goes.
-    `began`: the incident whose alert it is about.
+    `began`: the incident whose alert it is about. `also`: the same where other rules alert more people.
     """
 
     decision: Decision
@@ -50,6 +53,8 @@ class Step:
     is_pending: bool  # the alert that it follows could still be stopped, and had not gone out
     goes_at: datetime
     began: Incident | None
+    joins: bool = False
+    also: tuple["Step", ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +112,7 @@ class Rehearsal:
         self._cases: dict[Incident, _Case] = {}
         self._shared: list[_Shared] = []  # the latest last; what people are alerted of, and may be joined
         self._count = 0
+        self._branches: dict[Incident, list[Incident]] = {}
         self._alerts: dict[tuple[str, str], deque[datetime]] = {}  # by source and rule, as many as it may in an hour
         self._swept_at: datetime | None = None
 
@@ -117,19 +123,61 @@ class Rehearsal:
     def step(self, source: str, observation: Observation, now: datetime) -> Step:
         """The same of one that comes `now` and names its incident itself, and what goes out then."""
         self._sweep(now)
-        incident = (source, observation.incident, observation.standing, bool(observation.signed_by))
+        incident = (source, observation.incident, observation.standing, bool(observation.signed_by), "")
         case = self._cases.setdefault(incident, _Case(incident, now))
+        told_by, branches = case.thread.rule, self._branches.setdefault(incident, [])
+        known = [case, *(self._cases[each] for each in branches if each in self._cases)]
+        reached = [
+            each.shared.sent.audience for each in known if each.shared is not None and each.shared.sent is not None
+        ]
+        main = self._play(case, observation, self._rules, now)
+        if main.decision.reason in UNHEARD:
+            return main
+        wider = None if main.joins else self._wider(source, observation, told_by, main.decision, reached, now)
+        if wider is not None and (branch := (*incident[:4], wider)) not in branches:
+            branches.append(branch)
+        also = [self._play_branch(each, observation, now) for each in branches]
+        return replace(main, also=tuple(step for step in also if step is not None))
+
+    def _play_branch(self, incident: Incident, observation: Observation, now: datetime) -> Step | None:
+        case = self._cases.setdefault(incident, _Case(incident, now))
+        rules = [rule for rule in self._rules if (rule.source, rule.name) == (incident[0], incident[4])]
+        was_over = case.thread.observation is None
+        step = self._play(case, observation, rules, now)
+        return None if was_over and step.decision.action is Action.IGNORE else step
+
+    def _wider(
+        self,
+        source: str,
+        observation: Observation,
+        told_by: str | None,
+        decision: Decision,
+        reached: Sequence[Audience],
+        now: datetime,
+    ) -> str | None:
+        """The rule that alerts more people when it got worse."""
+        recent = self._recent(source, match(observation, source, self._rules), now)
+        found = widened(observation, source, self._rules, told_by, decision, recent)
+        if found is None or found.rule is None:
+            return None
+        audience = self._words(found, found.rule).audience
+        return None if audience is not None and any(each.covers(audience) for each in reached) else found.rule.name
+
+    def _recent(self, source: str, rule: Rule | None, now: datetime) -> int:
+        return sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0
+
+    def _play(self, case: _Case, observation: Observation, rules: Sequence[Rule], now: datetime) -> Step:
+        source = case.incident[0]
         thread = self._as_of(case, observation, now)
-        rule = match(observation, source, self._rules)
-        recent = sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0
-        decision = decide(observation, source, self._rules, thread, recent)
+        recent = self._recent(source, match(observation, source, rules), now)
+        decision = decide(observation, source, rules, thread, recent)
         found = self._join(case, observation, thread, decision, now)
         if found is not None:
             case.shared, thread, decision = found
         told, shared = thread.told, case.shared
         is_pending = told is Action.ALERT and shared is not None and shared.goes_at is not None and shared.goes_at > now
         goes_at = shared.goes_at if is_pending and shared is not None and shared.goes_at is not None else now
-        case.thread, case.touched_at = followed(thread, observation, decision), now
+        case.thread, case.touched_at = followed(thread, observation, decision, now), now
         case.seen.append((observation.id, observation.version))
         if decision.action in _BEGINS:
             case.shared = self._begin(case, decision, now)
@@ -142,7 +190,8 @@ class Rehearsal:
         if begins and decision.rule is not None:
             # As the store counts them: what takes the place of an alert that still waits is one more.
             self._sent_by(source, decision.rule).append(now)
-        return Step(decision, told, is_pending, goes_at, case.shared.began if case.shared is not None else None)
+        began = case.shared.began if case.shared is not None else None
+        return Step(decision, told, is_pending, goes_at, began, joins=found is not None)
 
     def _as_of(self, case: _Case, observation: Observation, now: datetime) -> Thread:
         """The thread as the store has it: an alert that is over by itself is known of no more."""
@@ -223,6 +272,7 @@ class Rehearsal:
             return
         self._swept_at = now
         self._cases = {key: case for key, case in self._cases.items() if not _is_forgotten(case, now)}
+        self._branches = {key: some for key, some in self._branches.items() if key in self._cases}
         for shared in self._shared:
             shared.cases = [case for case in shared.cases if case.incident in self._cases]
 

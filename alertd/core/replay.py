@@ -123,6 +123,10 @@ class Replay:
         step = self._rehearsal.step(source, observation, at)
         counts = self._starts_at is None or at >= self._starts_at
         self.observations += int(counts)
+        for each in (step, *step.also):
+            self._count(each, source, observation, at, counts)
+
+    def _count(self, step: Step, source: str, observation: Observation, at: datetime, counts: bool) -> None:
         decision, last = step.decision, self._last.get(step.began) if step.began is not None else None
         match decision.action:
             case Action.ALERT | Action.DRAFT:

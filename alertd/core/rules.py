@@ -5,7 +5,7 @@ A decision names its reason, whichever way it went, so that it can be read after
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, Literal
@@ -25,6 +25,7 @@ DEFAULT_CAP: Final = 6
 _MUNICIPALITY: Final = 5  # digits
 _WITHIN: Final = (2, _MUNICIPALITY)
 CAP_TIME: Final = timedelta(hours=1)
+_AHEAD_MOST: Final = timedelta(hours=1)  # that a sender's clock may be before ours
 
 
 class Action(StrEnum):
@@ -127,6 +128,7 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
 }
 
 
+UNHEARD: Final = (Reason.REPEATED, Reason.OLDER, Reason.TEST, Reason.OWN)  # whatever it says, nothing follows
 _ASKS: Final = (Reason.TOO_MANY, Reason.MAY_BE_DRILL)  # an alert but for these, for which a person must say yes
 
 
@@ -193,12 +195,14 @@ class Decision:
         return self.action is Action.DRAFT or self.reason is Reason.OTHER_AUTHOR
 
 
-def followed(thread: Thread, observation: Observation, decision: Decision) -> Thread:
+def followed(thread: Thread, observation: Observation, decision: Decision, now: datetime) -> Thread:
     """The thread after a decision was carried out."""
     seen = thread.seen | {(observation.id, observation.version)}
-    if decision.reason in (Reason.REPEATED, Reason.OLDER, Reason.TEST, Reason.OWN):
+    if decision.reason in UNHEARD:
         return replace(thread, seen=seen)
-    later = replace(thread, seen=seen, version=observation.version)
+    # A version is made of times, mostly: one from the future would outdate all that comes before that.
+    is_ahead = observation.observed_at > now + _AHEAD_MOST
+    later = replace(thread, seen=seen, version=thread.version if is_ahead else observation.version)
     if decision.reason is Reason.CLOSED:
         # Nobody hears of it, and yet it goes on: what rises again is compared with what it came down to.
         return replace(later, observation=None if observation.kind == "withdrawn" else decision.observation)
@@ -305,17 +309,38 @@ def _followed_up(
     if thread.observation.rank and not found.rank and not closed:
         return _end(found, rule, thread, Reason.AREAS_OVER)
     change = _change((thread.observation, *thread.others), found)
-    if thread.told is not Action.ALERT and change in (Reason.WORSE, Reason.NEW_AREA):
+    if thread.told is not Action.ALERT:
         # What was not worth an alert may be worth one now; what was over has begun again.
         begun = _begin(observation, source, rules, alerts_in_hour, change)
-        again = closed and begun.action is not Action.IGNORE
-        if again or begun.action is Action.ALERT or begun.reason in _ASKS:
+        rises = change in (Reason.WORSE, Reason.NEW_AREA)
+        again = closed and rises and begun.action is not Action.IGNORE
+        more = begun.action is Action.ALERT or (begun.reason in _ASKS and (rises or thread.told is Action.BOARD))
+        if again or (more and not closed):
             return begun
     if closed:
         return Decision(Action.IGNORE, Reason.CLOSED, rule, found)
     if thread.held and _adds_nothing(found, thread.others):
         return Decision(Action.IGNORE, Reason.SAME, rule, found)
     return Decision(Action.UPDATE, change, rule, found)
+
+
+def widened(
+    observation: Observation,
+    source: str,
+    rules: Sequence[Rule],
+    told_by: str | None,
+    decision: Decision,
+    alerts_in_hour: int,
+) -> Decision | None:
+    """What another rule than the one `told_by` which people know of it makes of what got worse: it may be for more.
+
+    None where there is none that alerts.
+    """
+    if decision.action is not Action.UPDATE or decision.reason not in (Reason.WORSE, Reason.NEW_AREA):
+        return None
+    begun = _begin(observation, source, rules, alerts_in_hour, decision.reason)
+    is_other = begun.rule is not None and begun.rule.name != told_by
+    return begun if is_other and begun.action in (Action.ALERT, Action.DRAFT) else None
 
 
 def _end(observation: Observation, rule: Rule | None, thread: Thread, reason: Reason) -> Decision:

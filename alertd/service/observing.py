@@ -10,7 +10,19 @@ from sqlalchemy import Connection
 from alertd.core.audience import Audience
 from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, clean
-from alertd.core.rules import CAP_TIME, Action, Decision, Reason, Rule, Thread, decide, followed, match
+from alertd.core.rules import (
+    CAP_TIME,
+    UNHEARD,
+    Action,
+    Decision,
+    Reason,
+    Rule,
+    Thread,
+    decide,
+    followed,
+    match,
+    widened,
+)
 from alertd.core.wording import Words, calls, word
 from alertd.service import publishing, views
 from alertd.service.acting import act
@@ -33,6 +45,7 @@ class Taken:
     observation: Observation
     decision: Decision
     id: int | None  # under which it is kept; None: it was there already
+    also: tuple[int, ...] = ()  # the same where other rules alerted more people
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,8 +69,9 @@ def take(rt: Runtime, source_id: str, found: Sequence[Observation]) -> list[Take
         rt.require_room()
         taken.append(_take(rt, source_id, observation))
     for each in taken:
-        if each.id is not None:
-            act(rt, each.id)
+        for kept in (each.id, *each.also):
+            if kept is not None:
+                act(rt, kept)
     return taken
 
 
@@ -78,25 +92,94 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
             "standing": observation.standing,
             "signed": signed,
         }
-        incident = sources.hold_incident(connection, rt.new_id(), key, now)
+        incident = sources.hold_incident(connection, rt.new_id(), {**key, "branch": ""}, now)
         is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
-        thread = _thread(connection, incident, book.joins, now)
+        taking = _Taking(rt, connection, book, now)
+        first = taking.decide(incident, observation, book.rules, is_known=is_known)
+        also = [] if first.decision.reason in UNHEARD else taking.branch_out(key, incident, observation, first)
+        kept = [each.kept for each in (first, *also) if each.kept is not None]
+        channels = {channel for each in kept for channel in tell_waiting(connection, rt, each, now)}
+    ring(rt, channels)
+    return Taken(observation, first.decision, first.kept, tuple(kept[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What becomes of it in one incident. `kept`: under which number; None: it was there already, or says nothing."""
+
+    decision: Decision
+    kept: int | None
+    joins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """One observation being taken in, in one transaction."""
+
+    rt: Runtime
+    connection: Connection
+    book: RuleBook
+    now: datetime
+
+    def decide(
+        self, incident: Row, observation: Observation, rules: Sequence[Rule], *, is_known: bool = False
+    ) -> _Decided:
+        connection, rt, source_id = self.connection, self.rt, incident["source_id"]
+        thread = _thread(connection, incident, self.book.joins, self.now)
         if is_known:
             thread = replace(thread, seen=frozenset({(observation.id, observation.version)}))
-        rule = match(observation, source_id, book.rules)
-        recent = sources.count_alerts(connection, source_id, rule.name, now - CAP_TIME) if rule is not None else 0
         is_own = publishing.is_ours(connection, rt, observation.id)
-        decision = decide(observation, source_id, book.rules, thread, recent, is_own=is_own)
-        if is_known:
-            return Taken(observation, decision, None)
-        joined = _join(connection, rt, incident, book.joins, observation, thread, decision)
+        recent = self.recent(observation, source_id, rules)
+        decision = decide(observation, source_id, rules, thread, recent, is_own=is_own)
+        # A branch that is over is told of nothing that its rule is not for.
+        is_silent = bool(incident["branch"]) and thread.observation is None and decision.action is Action.IGNORE
+        if is_known or is_silent:
+            return _Decided(decision, None)
+        joined = _join(connection, rt, incident, self.book.joins, observation, thread, decision)
         if joined is not None:
             incident, thread, decision = joined
-        observation_id = _keep(connection, rt, incident, observation, decision, now, joins=joined is not None)
+        kept = _keep(connection, rt, incident, observation, decision, self.now, joins=joined is not None)
         _advance(connection, rt, incident, thread, observation, decision, joins=joined is not None)
-        channels = tell_waiting(connection, rt, observation_id, now)
-    ring(rt, channels)
-    return Taken(observation, decision, observation_id)
+        return _Decided(decision, kept, joined is not None)
+
+    def branch_out(self, key: Row, incident: Row, observation: Observation, first: _Decided) -> list[_Decided]:
+        """What becomes of it where other rules have alerted more people, or do now. `incident`: as it was before."""
+        source_id = incident["source_id"]
+        branches = sources.branches(self.connection, incident)
+        wider = None if first.joins else self._wider([incident, *branches], observation, first.decision)
+        if (
+            wider is not None
+            and wider.rule is not None
+            and wider.rule.name not in [each["branch"] for each in branches]
+        ):
+            named = {**key, "branch": wider.rule.name}
+            branches.append(sources.hold_incident(self.connection, self.rt.new_id(), named, self.now))
+        rules = {rule.name: rule for rule in self.book.rules if rule.source == source_id}
+        # Where the rule is gone, it can only be over.
+        own = [[rules[each["branch"]]] if each["branch"] in rules else [] for each in branches]
+        return [self.decide(each, observation, some) for each, some in zip(branches, own, strict=True)]
+
+    def recent(self, observation: Observation, source_id: str, rules: Sequence[Rule]) -> int:
+        """How many alerts the rule that is for it has made in the hour before."""
+        rule = match(observation, source_id, rules)
+        if rule is None:
+            return 0
+        return sources.count_alerts(self.connection, source_id, rule.name, self.now - CAP_TIME)
+
+    def _wider(self, incidents: Sequence[Row], observation: Observation, decision: Decision) -> Decision | None:
+        """What another rule makes of what got worse, if none of these incidents has alerted all whom it names."""
+        source_id, rules = incidents[0]["source_id"], self.book.rules
+        recent = self.recent(observation, source_id, rules)
+        found = widened(observation, source_id, rules, incidents[0]["rule"], decision, recent)
+        if found is None:
+            return None
+        audience = _words(self.connection, self.rt, observation, found, by_template=True).audience
+        threads = [each["thread_id"] for each in incidents if each["thread_id"] is not None]
+        begun = [sources.beginning(self.connection, sources.lock_thread(self.connection, each)) for each in threads]
+        if found.action is Action.DRAFT:
+            begun += [sources.pending(self.connection, each["id"], self.now) for each in incidents]
+        reached = [Audience.from_json(each["draft"]["audience"]) for each in begun if each is not None]
+        return None if audience is not None and any(each.covers(audience) for each in reached) else found
 
 
 def mappings(rt: Runtime) -> Mapping[str, SourceMapping]:
@@ -201,7 +284,7 @@ def _advance(
     *,
     joins: bool,
 ) -> None:
-    after, thread_id = followed(thread, observation, decision), incident["thread_id"]
+    after, thread_id = followed(thread, observation, decision, rt.now()), incident["thread_id"]
     values: dict[str, Any] = {
         "version": after.version,
         "rule": after.rule,

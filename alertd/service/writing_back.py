@@ -40,6 +40,7 @@ class Writing:
     before: Mapping[str, Any] | None
     leased_until: datetime
     ended_at: datetime | None  # when all was over
+    is_branch: bool  # another incident has the alert that the other side reads of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def _take(rt: Runtime, row: Row, now: datetime) -> Writing | None:
         before=row["written"],
         leased_until=until,
         ended_at=(alert["closed_at"] or alert["expires_at"]) if _is_over(alert, now) else None,
+        is_branch=bool(row["branch"]),
     )
 
 

@@ -227,6 +227,7 @@ incidents = Table(
     Column("reference", String(500), nullable=False),
     Column("standing", Word, nullable=False),
     Column("signed", Boolean, nullable=False),  # whether all that it consists of is
+    Column("branch", String(200), nullable=False),  # the rule that alerted more people when it got worse; else empty
     Column("version", BigInteger),  # the latest
     Column("rule", String(200)),  # which last made something of it
     Column("observation", JSON),  # as it was last told
@@ -234,7 +235,7 @@ incidents = Table(
     Column("write_at", UtcDateTime, index=True),  # when the source is told next how its alert stands; null: never
     Column("written", JSON),  # what to remember of what it was told
     made_at(),
-    UniqueConstraint("source_id", "reference", "standing", "signed"),
+    UniqueConstraint("source_id", "reference", "standing", "signed", "branch"),
 )
 
 # How far people's lists on a source's side say how an alert stands: see `service.writing_back`.

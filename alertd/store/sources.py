@@ -67,12 +67,19 @@ def find_reference(connection: Connection, source_id: str, references: Sequence[
 
 
 def hold_incident(connection: Connection, incident_id: str, key: Row, now: datetime) -> Row:
-    """The incident of a source, reference, standing and whether it is signed (`key`), locked; made under that id when
-    there is none.
+    """The incident of a source, reference, standing, whether it is signed, and branch (`key`), locked; made under that
+    id when there is none.
     """
     insert_new(connection, incidents, {**key, "id": incident_id, "created_at": now})
     there = [incidents.c[name] == value for name, value in key.items()]
     return connection.execute(select(incidents).where(*there).with_for_update()).one()._asdict()
+
+
+def branches(connection: Connection, incident: Row) -> list[Row]:
+    """The incidents about the same by which other rules alerted more people, locked."""
+    same = [incidents.c[name] == incident[name] for name in ("source_id", "reference", "standing", "signed")]
+    query = select(incidents).where(*same, incidents.c.branch != "").order_by(incidents.c.id).with_for_update()
+    return [row._asdict() for row in connection.execute(query)]
 
 
 def lock_incident(connection: Connection, incident_id: str) -> Row:
@@ -233,9 +240,13 @@ def bounds(connection: Connection, start: datetime, end: datetime) -> tuple[int,
 
 
 def contents(connection: Connection, first: int, last: int, limit: int, source_id: str | None = None) -> list[Row]:
-    """What was observed (`id`, `source_id`, `content`, `received_at`) from one number to another, as it came."""
+    """What was observed (`id`, `source_id`, `content`, `received_at`) from one number to another, each once, as it
+    came.
+    """
     columns = (observations.c.id, observations.c.source_id, observations.c.content, observations.c.received_at)
-    query = select(*columns).where(observations.c.id.between(first, last)).order_by(observations.c.id).limit(limit)
+    query = select(*columns).join(incidents, incidents.c.id == observations.c.incident_id)
+    query = query.where(observations.c.id.between(first, last), incidents.c.branch == "")
+    query = query.order_by(observations.c.id).limit(limit)
     if source_id is not None:
         query = query.where(observations.c.source_id == source_id)
     return [row._asdict() for row in connection.execute(query)]

@@ -180,7 +180,7 @@ def test_a_template_words_it_for_its_own_people_and_time() -> None:
     playing = replayed(rules, *story)
     [event] = playing.events
     assert event.words is not None
-    assert (event.title, event.words.body, event.people) == ("水位：西予市", "高台へ\n03:00", 2)
+    assert (event.title, event.words.body, event.people) == ("水位：西予市", "高台へ\n12:00", 2)
     assert playing.tally == {Action.UPDATE: 1}  # two days long, as the template says
 
 

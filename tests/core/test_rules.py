@@ -23,7 +23,7 @@ from alertd.core.rules import (
     rules_faults,
 )
 
-NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 EVERYONE = Audience(everyone=True)
 
 
@@ -270,13 +270,13 @@ def test_what_ended_before_its_source_said_so_begins_again(
 ) -> None:
     for_level = rule(do=do, when=When(areas=("38214",), at_least={"level": "3"}))
     first = warning(1, ("3821400", 4))
-    thread = followed(Thread(), first, decide(first, "s", [for_level], Thread()))
+    thread = followed(Thread(), first, decide(first, "s", [for_level], Thread()), NOW)
     thread = replace(thread, told=None)  # it ran out, or somebody ended it
     found = []
     for version, (kind, rank) in enumerate(later, 2):
         observation = replace(warning(version, ("3821400", rank)), kind=kind)
         decision = decide(observation, "s", [for_level], thread)
-        thread = followed(thread, observation, decision)
+        thread = followed(thread, observation, decision, NOW)
         found.append(f"{decision.action} {decision.reason}")
     assert found == told
 

@@ -45,7 +45,7 @@ def test_every_field_has_its_place() -> None:
     words = said(observation, rule(template="t", fill={"words": "レベル{fields.水位}"}), template("{title}", body))
     assert words.lack == ""
     assert words.body.split("\n") == [
-        *("題", "文", "西予市、大洲市", "レベル5.2m", "洪水", "VXKO", "国", "https://river.example", "03:00", "5.2m")
+        *("題", "文", "西予市、大洲市", "レベル5.2m", "洪水", "VXKO", "国", "https://river.example", "12:00", "5.2m")
     ]
 
 

@@ -381,9 +381,17 @@ def test_each_source_is_told_how_the_alert_stands(town: Runtime) -> None:
 def test_a_rehearsal_decides_as_it_was(town: Runtime, seed: int) -> None:
     chance = random.Random(seed)
     leads = chance.choice(["", 'leads = ["agency"]'])
-    text = book(
-        leads + '\nwords = ["津波"]\nwithin_minutes = 600', board="audience = { everyone = true }\nstop_seconds = 0"
+    wide = chance.choice(
+        [
+            "",
+            '[[rule]]\nname = "wide"\nsource = "agency"\ndo = "alert"\naudience = { everyone = true }\n'
+            '[rule.when]\nat_least = { tsunami = "major" }\n',
+        ]
     )
+    directory.put_group(town, BOSS, "fire", "消防", None, [])
+    move_in(town, "saburo", phone="090-0000-0003", groups=("fire",))
+    narrow = {"agency": 'audience = { groups = ["fire"] }'} if wide else {}
+    text = wide + book(leads + '\nwords = ["津波"]\nwithin_minutes = 600', **narrow)
     sources.save_book(town, BOSS, text)
     parsed = parse_book(text)
     rehearsal = Rehearsal(parsed.rules, None, parsed.joins)
@@ -408,8 +416,11 @@ def test_a_rehearsal_decides_as_it_was(town: Runtime, seed: int) -> None:
         else:
             each = replace(tsunami(name, versions[incident], rank=chance.randrange(5)), **changes)
         [taken] = observing.take(town, name, [each])
-        played = rehearsal.step(name, each, town.now()).decision
-        assert (played.action, played.reason) == (taken.decision.action, taken.decision.reason), course(town)
+        played = rehearsal.step(name, each, town.now())
+        known = {row["observation"]: f"{row['action']} {row['reason']}" for row in kept(town)}
+        decided = [f"{taken.decision.action} {taken.decision.reason}", *(known[also] for also in taken.also)]
+        steps = (played, *played.also)
+        assert [f"{step.decision.action} {step.decision.reason}" for step in steps] == decided, course(town)
     active = [state for _, state, _ in told(town)].count("active")
     begun = sum(each["action"] == Action.ALERT for each in kept(town))
     assert begun == len(told(town))

@@ -513,3 +513,80 @@ def test_a_change_that_nobody_said_yes_to_keeps_no_end_from_being_said(town: Run
     take(town, "board", [later(3, title="解除", kind="withdrawn")])
     assert told(town) == [("解除", "cancelled", False)]
     assert [each["state"] for each in kept(town)] == ["done", "superseded", "done"]
+
+
+WIDE = (
+    f'[[rule]]\nname = "all"\nsource = "board"\ndo = "alert"\n{EVERYONE}\nwhen = {{ at_least = {{ level = "5" }} }}\n'
+)
+FEW = '[[rule]]\nname = "few"\nsource = "board"\ndo = "alert"\naudience = { people = ["hand"] }\n'
+
+
+def level(version: int, rank: int, **changes: Any) -> Observation:
+    areas = (Area("38214", "西予市", rank),) if rank else ()
+    return later(version, scale="level", areas=areas, **{"title": f"レベル{rank}", **changes})
+
+
+def reached(rt: Runtime) -> list[tuple[str, str, int]]:
+    items = watching.read_alerts(rt, BOSS, before=None, limit=50)
+    return [(item["title"], item["state"], item["recipients"]) for item in reversed(items)]
+
+
+def test_what_gets_worse_alerts_whom_a_rule_for_that_names(town: Runtime) -> None:
+    rule(town, WIDE + FEW)
+    take(town, "board", [level(1, 3)])
+    assert reached(town) == [("レベル3", "active", 1)]
+    take(town, "board", [level(2, 5)])
+    everyone = reached(town)[1][2]
+    assert everyone > 1
+    assert reached(town) == [("レベル5", "active", 1), ("レベル5", "active", everyone)]
+    assert course(town) == ["alert rule done", "update worse done", "alert rule done"]
+    # Both go on, and both end; nothing is told twice.
+    take(town, "board", [level(2, 5), level(3, 4), level(4, 5)])
+    assert [title for title, _, _ in reached(town)] == ["レベル5", "レベル5"]
+    take(town, "board", [later(5, title="解除", kind="withdrawn")])
+    assert reached(town) == [("解除", "cancelled", 1), ("解除", "cancelled", everyone)]
+    take(town, "board", [level(6, 3)])
+    assert [state for _, state, _ in reached(town)] == ["cancelled", "cancelled", "active"]
+    assert len(course(town)) == 10, course(town)
+
+
+def test_who_has_it_already_is_not_alerted_by_another_rule(town: Runtime) -> None:
+    rule(town, WIDE + ALERT)
+    take(town, "board", [level(1, 3), level(2, 5)])
+    assert [title for title, _, _ in reached(town)] == ["レベル5"]
+
+
+@pytest.mark.parametrize(("more", "waits"), [("stop_seconds = 60\n", "due"), ("most_per_hour = 1\n", "waiting")])
+def test_a_wider_alert_that_waits_holds_up_nothing(town: Runtime, clock: Clock, more: str, waits: str) -> None:
+    wide = WIDE.replace("when =", more + "when =")
+    rule(town, wide + FEW)
+    if waits == "waiting":
+        take(town, "board", [level(1, 5, id="x", incident="x")])
+    before = len(told(town))
+    take(town, "board", [level(1, 3), level(2, 5)])
+    assert told(town)[before:] == [("レベル5", "active", False)]
+    assert [each["state"] for each in kept(town)][-2:] == ["done", waits]
+    take(town, "board", [later(3, title="解除", kind="withdrawn")])
+    assert told(town)[before:] == [("解除", "cancelled", False)]
+    clock.move(minutes=5)
+    act_due(town)
+    assert len(told(town)) == before + 1, "what is over is not begun"
+
+
+def test_an_edit_that_makes_it_urgent_alerts(town: Runtime) -> None:
+    urgent = ALERT.replace("do =", 'when = { prefixes = ["【緊急】"] }\ndo =')
+    rule(town, urgent + BOARD)
+    take(town, "board", [observation(title="参集")])
+    assert (told(town), board(town)) == ([], [("参集", False)])
+    take(town, "board", [later(2, title="【緊急】参集")])
+    assert told(town) == [("【緊急】参集", "active", False)]
+
+
+def test_what_comes_from_the_future_outdates_nothing(town: Runtime) -> None:
+    rule(town, ALERT)
+    take(town, "board", [observation(title="一報")])
+    ahead = town.now() + timedelta(days=400)
+    take(town, "board", [later(2**40, title="時計が狂った二報", observed_at=ahead), later(2, title="三報")])
+    take(town, "board", [later(2**40, title="時計が狂った二報", observed_at=ahead)])
+    assert course(town) == ["alert rule done", "update changed done", "update changed done"]
+    assert told(town) == [("三報", "active", False)]

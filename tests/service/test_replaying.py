@@ -87,7 +87,7 @@ def test_thousands_are_read_in_pages_in_their_order(town: Runtime) -> None:
     """Each says something else than the one before it, so that none may be left out, or come out of its turn."""
     with town.store.write() as connection:
         at = town.now()
-        key = {"source_id": "river", "reference": "long", "standing": "actual", "signed": False}
+        key = {"source_id": "river", "reference": "long", "standing": "actual", "signed": False, "branch": ""}
         incident = store.hold_incident(connection, town.new_id(), key, at)
         rows = [
             {

@@ -71,7 +71,7 @@ def follow(raws: Iterable[bytes], at_least: Mapping[Any, str], *areas: str, dril
         for observation in read(raw):
             thread = threads.get(observation.incident, Thread())
             decision = decide(observation, "jma", [rule], thread)
-            threads[observation.incident] = followed(thread, observation, decision)
+            threads[observation.incident] = followed(thread, observation, decision, observation.observed_at)
             told.append(f"{decision.action} {decision.reason}")
     return told
 
@@ -130,7 +130,7 @@ def test_the_old_form_neither_lowers_nor_ends_what_the_new_one_said() -> None:
     thread, told = Thread(), []
     for observation in rain:
         decision = decide(observation, "jma", [rule], thread)
-        thread = followed(thread, observation, decision)
+        thread = followed(thread, observation, decision, observation.observed_at)
         told.append(decision.reason)
     assert told == [Reason.RULE, Reason.OLDER, Reason.OLDER, Reason.BETTER]
 

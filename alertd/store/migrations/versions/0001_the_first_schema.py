@@ -670,6 +670,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.String(length=500), nullable=False),
         sa.Column("standing", sa.String(length=20), nullable=False),
         sa.Column("signed", sa.Boolean(), nullable=False),
+        sa.Column("branch", sa.String(length=200), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=True),
         sa.Column("rule", sa.String(length=200), nullable=True),
         sa.Column("observation", sa.JSON(), nullable=True),
@@ -685,7 +686,8 @@ def upgrade() -> None:
             "reference",
             "standing",
             "signed",
-            name=op.f("uq_incidents_source_id_reference_standing_signed"),
+            "branch",
+            name=op.f("uq_incidents_source_id_reference_standing_signed_branch"),
         ),
     )
     op.create_index(op.f("ix_incidents_thread_id"), "incidents", ["thread_id"], unique=False)
