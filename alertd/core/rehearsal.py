@@ -10,7 +10,19 @@ from alertd.core.alert import DEFAULT_LIFE, said_expiry
 from alertd.core.audience import Audience
 from alertd.core.joining import Join, Sent, Voice, candidates, holds, in_thread, is_held, joined, partners
 from alertd.core.observation import Observation, Standing
-from alertd.core.rules import CAP_TIME, UNHEARD, Action, Decision, Rule, Thread, decide, followed, match, widened
+from alertd.core.rules import (
+    CAP_TIME,
+    UNHEARD,
+    Action,
+    Decision,
+    Rule,
+    Thread,
+    decide,
+    followed,
+    further,
+    match,
+    widened,
+)
 from alertd.core.template import Template
 from alertd.core.wording import Words, word
 
@@ -126,17 +138,22 @@ class Rehearsal:
         incident = (source, observation.incident, observation.standing, bool(observation.signed_by), "")
         case = self._cases.setdefault(incident, _Case(incident, now))
         told_by, branches = case.thread.rule, self._branches.setdefault(incident, [])
-        known = [case, *(self._cases[each] for each in branches if each in self._cases)]
-        reached = [
-            each.shared.sent.audience for each in known if each.shared is not None and each.shared.sent is not None
-        ]
-        main = self._play(case, observation, self._rules, now)
+        cases = [self._cases[each] for each in branches if each in self._cases]
+        shared = [each.shared for each in (case, *cases) if each.shared is not None]
+        reached = [each.sent.audience for each in shared if each.sent is not None]
+        alive = {(source, each.incident[4]) for each in cases if each.thread.observation is not None}
+        rules = [rule for rule in self._rules if (rule.source, rule.name) not in alive]
+        main = self._play(case, observation, rules, now)
         if main.decision.reason in UNHEARD:
             return main
+        found = list(further(observation, source, self._rules, main.decision.rule))
         wider = None if main.joins else self._wider(source, observation, told_by, main.decision, reached, now)
-        if wider is not None and (branch := (*incident[:4], wider)) not in branches:
-            branches.append(branch)
-        also = [self._play_branch(each, observation, now) for each in branches]
+        names = [rule.name for rule in (*found, wider) if rule is not None and rule.do != "ignore"]
+        told_by = case.thread.rule if case.thread.observation is not None else None
+        for name in names:
+            if name != told_by and (*incident[:4], name) not in branches:
+                branches.append((*incident[:4], name))
+        also = [self._play_branch(each, observation, now) for each in branches if each[4] != told_by]
         return replace(main, also=tuple(step for step in also if step is not None))
 
     def _play_branch(self, incident: Incident, observation: Observation, now: datetime) -> Step | None:
@@ -154,14 +171,14 @@ class Rehearsal:
         decision: Decision,
         reached: Sequence[Audience],
         now: datetime,
-    ) -> str | None:
+    ) -> Rule | None:
         """The rule that alerts more people when it got worse."""
         recent = self._recent(source, match(observation, source, self._rules), now)
         found = widened(observation, source, self._rules, told_by, decision, recent)
         if found is None or found.rule is None:
             return None
         audience = self._words(found, found.rule).audience
-        return None if audience is not None and any(each.covers(audience) for each in reached) else found.rule.name
+        return None if audience is not None and any(each.covers(audience) for each in reached) else found.rule
 
     def _recent(self, source: str, rule: Rule | None, now: datetime) -> int:
         return sum(now - CAP_TIME < each <= now for each in self._sent_by(source, rule)) if rule is not None else 0

@@ -3,7 +3,7 @@
 A decision names its reason, whichever way it went, so that it can be read afterwards why something was or was not sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -383,6 +383,19 @@ def _adds_nothing(now: Observation, others: Sequence[Observation]) -> bool:
     return now.rank > 0 and all(ranks.get(area.code, 0) >= area.rank for area in now.areas)
 
 
+def further(observation: Observation, source: str, rules: Sequence[Rule], rule: Rule | None) -> Iterator[Rule]:
+    """The rules, after this one, for areas that none before them has named."""
+    rules = [each for each in rules if each.when.areas]
+    while rule is not None and rule.when.areas:
+        taken = {area.code for area in narrow(observation, rule).areas}
+        left = tuple(area for area in observation.areas if area.code not in taken)
+        observation = replace(observation, areas=left)
+        rules = [each for each in rules if each.name != rule.name]
+        rule = match(observation, source, rules) if left else None
+        if rule is not None:
+            yield rule
+
+
 def match(observation: Observation, source: str, rules: Sequence[Rule]) -> Rule | None:
     """The first rule that is for this observation."""
     return next((rule for rule in rules if rule.source == source and _is_for(rule, observation)), None)
@@ -426,11 +439,16 @@ def _is_for(rule: Rule, observation: Observation) -> bool:
         and _one_of(when.hazards, observation.hazard)
         and _one_of(when.authors, observation.author)
         and (not when.prefixes or observation.title.startswith(when.prefixes))
-        and (not when.areas or bool(narrow(observation, rule).areas))
+        and (not when.areas or _concerns(narrow(observation, rule), observation))
         and _is_severe(when.severity_at_least, observation.severity)
         and _is_high(when.at_least, narrow(observation, rule))
         and (bool(observation.signed_by) or not when.signed)
     )
+
+
+def _concerns(narrowed: Observation, observation: Observation) -> bool:
+    """Whether it says something of the areas that are left: more than that they have nothing of what others have."""
+    return narrowed.rank > 0 if observation.rank else bool(narrowed.areas)
 
 
 def _one_of(wanted: tuple[str, ...], value: str) -> bool:

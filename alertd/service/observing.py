@@ -20,6 +20,7 @@ from alertd.core.rules import (
     Thread,
     decide,
     followed,
+    further,
     match,
     widened,
 )
@@ -95,12 +96,20 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
         incident = sources.hold_incident(connection, rt.new_id(), {**key, "branch": ""}, now)
         is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
         taking = _Taking(rt, connection, book, now)
-        first = taking.decide(incident, observation, book.rules, is_known=is_known)
-        also = [] if first.decision.reason in UNHEARD else taking.branch_out(key, incident, observation, first)
+        branches = sources.branches(connection, incident)
+        first = taking.decide(incident, observation, _own_rules(book.rules, source_id, branches), is_known=is_known)
+        is_heard = first.decision.reason not in UNHEARD
+        also = taking.branch_out(key, incident, branches, observation, first) if is_heard else []
         kept = [each.kept for each in (first, *also) if each.kept is not None]
         channels = {channel for each in kept for channel in tell_waiting(connection, rt, each, now)}
     ring(rt, channels)
     return Taken(observation, first.decision, first.kept, tuple(kept[1:]))
+
+
+def _own_rules(rules: Sequence[Rule], source_id: str, branches: Sequence[Row]) -> list[Rule]:
+    """The rules but for those by which a branch goes on."""
+    alive = {each["branch"] for each in branches if each["observation"]}
+    return [rule for rule in rules if rule.source != source_id or rule.name not in alive]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +151,31 @@ class _Taking:
         _advance(connection, rt, incident, thread, observation, decision, joins=joined is not None)
         return _Decided(decision, kept, joined is not None)
 
-    def branch_out(self, key: Row, incident: Row, observation: Observation, first: _Decided) -> list[_Decided]:
-        """What becomes of it where other rules have alerted more people, or do now. `incident`: as it was before."""
+    def branch_out(
+        self, key: Row, incident: Row, branches: list[Row], observation: Observation, first: _Decided
+    ) -> list[_Decided]:
+        """What becomes of it by other rules, which have alerted others or do now. `incident`: as it was before."""
         source_id = incident["source_id"]
-        branches = sources.branches(self.connection, incident)
+        found = list(further(observation, source_id, self.book.rules, first.decision.rule))
         wider = None if first.joins else self._wider([incident, *branches], observation, first.decision)
-        if (
-            wider is not None
-            and wider.rule is not None
-            and wider.rule.name not in [each["branch"] for each in branches]
-        ):
-            named = {**key, "branch": wider.rule.name}
-            branches.append(sources.hold_incident(self.connection, self.rt.new_id(), named, self.now))
-        rules = {rule.name: rule for rule in self.book.rules if rule.source == source_id}
+        if wider is not None and wider.rule is not None:
+            found.append(wider.rule)
+        main = sources.lock_incident(self.connection, incident["id"])
+        told_by = main["rule"] if main["observation"] else None
+        there = {told_by, *(each["branch"] for each in branches)}
+        for name in dict.fromkeys(rule.name for rule in found if rule.do != "ignore" and rule.name not in there):
+            branch = sources.hold_incident(self.connection, self.rt.new_id(), {**key, "branch": name}, self.now)
+            branches.append(branch)
         # Where the rule is gone, it can only be over.
-        own = [[rules[each["branch"]]] if each["branch"] in rules else [] for each in branches]
-        return [self.decide(each, observation, some) for each, some in zip(branches, own, strict=True)]
+        rules = [
+            [rule for rule in self.book.rules if (rule.source, rule.name) == (source_id, each["branch"])]
+            for each in branches
+        ]
+        return [
+            self.decide(each, observation, some)
+            for each, some in zip(branches, rules, strict=True)
+            if each["branch"] != told_by
+        ]
 
     def recent(self, observation: Observation, source_id: str, rules: Sequence[Rule]) -> int:
         """How many alerts the rule that is for it has made in the hour before."""

@@ -377,7 +377,7 @@ def test_each_source_is_told_how_the_alert_stands(town: Runtime) -> None:
         assert sorted(found.scalars()) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(16))
 def test_a_rehearsal_decides_as_it_was(town: Runtime, seed: int) -> None:
     chance = random.Random(seed)
     leads = chance.choice(["", 'leads = ["agency"]'])
@@ -386,6 +386,11 @@ def test_a_rehearsal_decides_as_it_was(town: Runtime, seed: int) -> None:
             "",
             '[[rule]]\nname = "wide"\nsource = "agency"\ndo = "alert"\naudience = { everyone = true }\n'
             '[rule.when]\nat_least = { tsunami = "major" }\n',
+            "".join(
+                f'[[rule]]\nname = "{area}"\nsource = "agency"\ndo = "{do}"\naudience = {{ people = ["taro"] }}\n'
+                f'[rule.when]\nareas = ["{area}"]\n'
+                for area, do in (("601", "alert"), ("760", "alert"))
+            ),
         ]
     )
     directory.put_group(town, BOSS, "fire", "消防", None, [])
@@ -415,6 +420,9 @@ def test_a_rehearsal_decides_as_it_was(town: Runtime, seed: int) -> None:
             each = says(name, versions[incident], **changes)
         else:
             each = replace(tsunami(name, versions[incident], rank=chance.randrange(5)), **changes)
+            if wide and chance.random() < 0.5:
+                more = Area("760", "豊後水道沿岸", chance.randrange(5))
+                each = replace(each, areas=(*each.areas, more))
         [taken] = observing.take(town, name, [each])
         played = rehearsal.step(name, each, town.now())
         known = {row["observation"]: f"{row['action']} {row['reason']}" for row in kept(town)}

@@ -590,3 +590,55 @@ def test_what_comes_from_the_future_outdates_nothing(town: Runtime) -> None:
     take(town, "board", [later(2**40, title="時計が狂った二報", observed_at=ahead)])
     assert course(town) == ["alert rule done", "update changed done", "update changed done"]
     assert told(town) == [("三報", "active", False)]
+
+
+def test_what_is_over_and_begins_at_its_worst_is_one_alert(town: Runtime) -> None:
+    rule(town, WIDE + FEW)
+    take(town, "board", [level(1, 3), level(2, 5), level(3, 0)])
+    assert [state for _, state, _ in reached(town)] == ["cancelled", "cancelled"]
+    take(town, "board", [level(4, 5), level(5, 4)])
+    assert [state for _, state, _ in reached(town)] == ["cancelled", "cancelled", "active"]
+    take(town, "board", [later(6, kind="withdrawn", title="解除")])
+    assert {state for _, state, _ in reached(town)} == {"cancelled"}
+
+
+def test_each_area_goes_to_the_people_of_its_rule(town: Runtime) -> None:
+    move_in(town, "jiro", groups=())
+    areas = {"38214": "hand", "38201": "taro", "38": "jiro"}
+    text = "".join(
+        f'[[rule]]\nname = "{area}"\nsource = "board"\ndo = "alert"\naudience = {{ people = ["{person}"] }}\n'
+        f'when = {{ areas = ["{area}"] }}\n'
+        for area, person in areas.items()
+    )
+    rule(town, text + BOARD)
+
+    def warned(version: int, **ranks: int) -> Observation:
+        found = tuple(Area(code.removeprefix("a"), code, rank) for code, rank in ranks.items())
+        return later(version, scale="level", areas=found, title=f"第{version}報")
+
+    def have() -> dict[str, tuple[str, str]]:
+        """By person the alert that they have; nobody has two."""
+        columns = (schema.recipients.c.person_id, schema.alerts.c.title, schema.alerts.c.state)
+        query = select(*columns).join(schema.alerts, schema.alerts.c.id == schema.recipients.c.alert_id)
+        with town.store.read() as connection:
+            rows = [tuple(row) for row in connection.execute(query.where(schema.alerts.c.kind == "alert"))]
+        assert len({person for person, _, _ in rows}) == len(rows)
+        return {person: (title, state) for person, title, state in rows}
+
+    take(town, "board", [warned(1, a38214=4, a38201=3)])
+    assert have() == {"hand": ("第1報", "active"), "taro": ("第1報", "active")}
+    # One is over, one goes on, and another begins.
+    take(town, "board", [warned(2, a38214=0, a38201=3, a38205=3)])
+    assert have() == {"hand": ("第2報", "cancelled"), "taro": ("第1報", "active"), "jiro": ("第2報", "active")}
+    take(town, "board", [warned(3, a38214=0, a38201=4, a38205=3)])
+    assert have() == {"hand": ("第2報", "cancelled"), "taro": ("第3報", "active"), "jiro": ("第3報", "active")}
+    take(town, "board", [later(4, kind="withdrawn", title="解除")])
+    assert {state for _, state in have().values()} == {"cancelled"}
+    assert len(board(town)) == 3
+
+
+def test_what_others_have_is_nothing_to_an_area_that_has_none(town: Runtime) -> None:
+    rule(town, ALERT + 'when = { areas = ["38214"] }\n')
+    areas = (Area("38214", "西予市", 0), Area("38201", "松山市", 4))
+    take(town, "board", [later(1, scale="level", areas=areas, title="大雨")])
+    assert (told(town), course(town)) == ([], ["ignore no-rule done"])
