@@ -15,12 +15,14 @@ from alertd.core.rules import (
     UNHEARD,
     Action,
     Decision,
+    Reason,
     Rule,
     Thread,
     decide,
     followed,
     further,
     match,
+    own_rules,
     widened,
 )
 from alertd.core.template import Template
@@ -141,9 +143,12 @@ class Rehearsal:
         cases = [self._cases[each] for each in branches if each in self._cases]
         shared = [each.shared for each in (case, *cases) if each.shared is not None]
         reached = [each.sent.audience for each in shared if each.sent is not None]
-        alive = {(source, each.incident[4]) for each in cases if each.thread.observation is not None}
-        rules = [rule for rule in self._rules if (rule.source, rule.name) not in alive]
-        main = self._play(case, observation, rules, now)
+        alive = {each.incident[4] for each in cases if each.thread.observation is not None}
+        going = [rule for rule in self._rules if rule.source == source and rule.name in alive]
+        own = own_rules(self._rules, observation, going) if case.thread.observation is None else self._rules
+        main = self._play(case, observation, own, now)
+        if going and main.decision.reason is Reason.NO_RULE:
+            main = replace(main, decision=replace(main.decision, reason=Reason.ELSEWHERE))
         if main.decision.reason in UNHEARD:
             return main
         found = list(further(observation, source, self._rules, main.decision.rule))

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     NO_RULE = "no-rule"
     UNSIGNED = "unsigned"
     OWN = "own"
+    ELSEWHERE = "elsewhere"
     TEST = "test"
     DRILL_IGNORED = "drill-ignored"
     REPEATED = "repeated"
@@ -85,6 +86,7 @@ REASON_WORDS: Final[Mapping[Reason, Bilingual]] = {
         "the rule for it asks for a signature, and it has none", "当てはまる規則は署名を求めているが、署名がない"
     ),
     Reason.OWN: Bilingual("it is an alert of ours that has come back", "こちらが発信した警報が戻ってきたもの"),
+    Reason.ELSEWHERE: Bilingual("the alert by another rule goes on about it", "別の規則による警報の続報として扱う"),
     Reason.TEST: Bilingual("its sender says that it is a test of the line", "発信元が「試験」としている"),
     Reason.DRILL_IGNORED: Bilingual("its sender says that it is a drill", "発信元が「訓練」としている"),
     Reason.REPEATED: Bilingual("it came before", "すでに受け取ったもの"),
@@ -394,6 +396,15 @@ def further(observation: Observation, source: str, rules: Sequence[Rule], rule: 
         rule = match(observation, source, rules) if left else None
         if rule is not None:
             yield rule
+
+
+def own_rules(rules: Sequence[Rule], observation: Observation, alive: Sequence[Rule]) -> Sequence[Rule]:
+    """The rules for what goes on by no branch: none, where the branches that are `alive` have all of its areas."""
+    told = [area for area in observation.areas if area.rank or not observation.rank]
+    taken = {area.code for rule in alive for area in narrow(observation, rule).areas}
+    if any(not rule.when.areas for rule in alive) or (told and all(area.code in taken for area in told)):
+        return ()
+    return [rule for rule in rules if rule not in alive]
 
 
 def match(observation: Observation, source: str, rules: Sequence[Rule]) -> Rule | None:

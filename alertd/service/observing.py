@@ -22,6 +22,7 @@ from alertd.core.rules import (
     followed,
     further,
     match,
+    own_rules,
     widened,
 )
 from alertd.core.wording import Words, calls, word
@@ -97,19 +98,16 @@ def _take(rt: Runtime, source_id: str, observation: Observation) -> Taken:
         is_known = sources.is_known(connection, incident["id"], observation.id, observation.version)
         taking = _Taking(rt, connection, book, now)
         branches = sources.branches(connection, incident)
-        first = taking.decide(incident, observation, _own_rules(book.rules, source_id, branches), is_known=is_known)
+        alive = {each["branch"] for each in branches if each["observation"]}
+        going = [rule for rule in book.rules if rule.source == source_id and rule.name in alive]
+        own = own_rules(book.rules, observation, going) if not incident["observation"] else book.rules
+        first = taking.decide(incident, observation, own, is_known=is_known, is_elsewhere=bool(going))
         is_heard = first.decision.reason not in UNHEARD
         also = taking.branch_out(key, incident, branches, observation, first) if is_heard else []
         kept = [each.kept for each in (first, *also) if each.kept is not None]
         channels = {channel for each in kept for channel in tell_waiting(connection, rt, each, now)}
     ring(rt, channels)
     return Taken(observation, first.decision, first.kept, tuple(kept[1:]))
-
-
-def _own_rules(rules: Sequence[Rule], source_id: str, branches: Sequence[Row]) -> list[Rule]:
-    """The rules but for those by which a branch goes on."""
-    alive = {each["branch"] for each in branches if each["observation"]}
-    return [rule for rule in rules if rule.source != source_id or rule.name not in alive]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +129,15 @@ class _Taking:
     now: datetime
 
     def decide(
-        self, incident: Row, observation: Observation, rules: Sequence[Rule], *, is_known: bool = False
+        self,
+        incident: Row,
+        observation: Observation,
+        rules: Sequence[Rule],
+        *,
+        is_known: bool = False,
+        is_elsewhere: bool = False,
     ) -> _Decided:
+        """`is_elsewhere`: a branch of it goes on."""
         connection, rt, source_id = self.connection, self.rt, incident["source_id"]
         thread = _thread(connection, incident, self.book.joins, self.now)
         if is_known:
@@ -140,6 +145,8 @@ class _Taking:
         is_own = publishing.is_ours(connection, rt, observation.id)
         recent = self.recent(observation, source_id, rules)
         decision = decide(observation, source_id, rules, thread, recent, is_own=is_own)
+        if decision.reason is Reason.NO_RULE and is_elsewhere:
+            decision = replace(decision, reason=Reason.ELSEWHERE)
         # A branch that is over is told of nothing that its rule is not for.
         is_silent = bool(incident["branch"]) and thread.observation is None and decision.action is Action.IGNORE
         if is_known or is_silent:
