@@ -132,7 +132,12 @@ class Rehearsal:
 
     def take(self, source: str, observation: Observation) -> Decision:
         """What would become of it, after all that was taken before, coming when it was observed."""
-        return self.step(source, self._joining.join(source, observation), observation.observed_at).decision
+        return self.take_each(source, observation)[0]
+
+    def take_each(self, source: str, observation: Observation) -> list[Decision]:
+        """The same, and then what would become of it by other rules that alert others."""
+        step = self.step(source, self._joining.join(source, observation), observation.observed_at)
+        return [each.decision for each in (step, *step.also)]
 
     def step(self, source: str, observation: Observation, now: datetime) -> Step:
         """The same of one that comes `now` and names its incident itself, and what goes out then."""

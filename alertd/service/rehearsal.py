@@ -111,8 +111,8 @@ def play(
         if message.fault:
             tried.append(Tried(message.file, message.source, fault=message.fault))
         for each in message.observations:
-            decision = rehearsal.take(message.source, each)
-            tried.append(Tried(message.file, message.source, each, decision, _words(each, decision, zone)))
+            for decision in rehearsal.take_each(message.source, each):
+                tried.append(Tried(message.file, message.source, each, decision, _words(each, decision, zone)))
     return tried
 
 
